@@ -1,0 +1,115 @@
+"""Every error that Driftloop raises on purpose.
+
+::
+
+    DriftloopError
+    ├── SettingsError              configuration; lists every fault at once
+    ├── MessageError               an event that does not fit its contract
+    ├── RecoveryError              a recovery folder that this set-up cannot resume from
+    ├── KafkaError
+    │   ├── KafkaUnavailableError  no broker answers, or none can be started
+    │   ├── DeliveryError          a message was not acknowledged
+    │   └── OffsetsExpiredError    a named offset range is no longer in the topic
+    ├── StoreError
+    │   ├── ArtifactNotFoundError
+    │   └── ArtifactCorruptedError its bytes do not match the sha256 that was published
+    └── TrainingError              a request that cannot be trained; carries a reason code
+
+A message gives the rule, the value and the place, and what to do where a person must act.
+A bad *record* is no exception: it is a `driftloop.records.DeadLetter`, and the stream goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class DriftloopError(Exception):
+    """Base of all errors that Driftloop raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of a configuration.
+
+    Attributes:
+        place: Dotted key, as in ``profiles.flights.window.records``.
+        value: The offending value as text; ``<hidden>`` for secrets.
+        rule: What is accepted.
+        hint: What was probably meant, or an empty string.
+    """
+
+    place: str
+    value: str
+    rule: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.rule}, got {self.value}"
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+class SettingsError(DriftloopError):
+    """The configuration has faults.
+
+    Attributes:
+        faults: Every fault that was found, in the order of the file.
+        source: The file they were found in, or an empty string.
+    """
+
+    def __init__(self, faults: Sequence[Fault] | str, source: str = "") -> None:
+        if isinstance(faults, str):
+            faults = [Fault(source or "settings", "it as given", faults)]
+        self.faults = list(faults)
+        self.source = source
+        head = f"{len(self.faults)} fault(s) in {source or 'the settings'}:"
+        super().__init__("\n".join([head, *(f"  {fault}" for fault in self.faults)]))
+
+
+class MessageError(DriftloopError):
+    """An event on a Driftloop topic does not fit its contract."""
+
+
+class RecoveryError(DriftloopError):
+    """The recovery folder was made by a set-up that this one cannot resume."""
+
+
+class KafkaError(DriftloopError):
+    """Something about Kafka."""
+
+
+class KafkaUnavailableError(KafkaError):
+    """No broker answers, or none can be started here."""
+
+
+class DeliveryError(KafkaError):
+    """At least one produced message was not acknowledged."""
+
+
+class OffsetsExpiredError(KafkaError):
+    """A named offset range is no longer (or not yet) in its topic."""
+
+
+class StoreError(DriftloopError):
+    """The model store refused a read or a write."""
+
+
+class ArtifactNotFoundError(StoreError):
+    """No artifact lies at the URI."""
+
+
+class ArtifactCorruptedError(StoreError):
+    """The artifact's bytes do not match its published sha256, or do not parse."""
+
+
+class TrainingError(DriftloopError):
+    """A retrain request that cannot be trained.
+
+    Attributes:
+        reason: A short code, as it stands in ``TrainingFinished.reason``.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        super().__init__(detail)

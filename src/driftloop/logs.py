@@ -1,0 +1,46 @@
+"""Logs: key-value lines, JSON where no person watches. Only entry points configure them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import structlog
+
+
+def configure(*, json: bool | None = None, level: str | None = None) -> None:
+    """Send logs to standard error.
+
+    Args:
+        json: One JSON object a line, or lines for people. By default as ``DRIFTLOOP_LOG_FORMAT``
+            (``json`` or ``text``) says, else JSON unless standard error is a terminal.
+        level: Least level shown; by default ``DRIFTLOOP_LOG_LEVEL``, else ``info``.
+    """
+    wanted = os.environ.get("DRIFTLOOP_LOG_FORMAT", "")
+    if json is None:
+        json = wanted == "json" if wanted in {"json", "text"} else not sys.stderr.isatty()
+    name = (level or os.environ.get("DRIFTLOOP_LOG_LEVEL") or "info").upper()
+    least = logging.getLevelNamesMapping().get(name, logging.INFO)
+    processors: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    if json:
+        processors += [
+            # Without local variables: they hold users' records, and clients' secrets.
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
+            structlog.processors.JSONRenderer(),
+        ]
+    else:
+        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

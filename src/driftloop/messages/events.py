@@ -1,0 +1,280 @@
+"""Every event as a typed structure. Readers ignore fields that they do not know.
+
+Times are milliseconds since the epoch. A number that is not finite is written as null.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+
+from driftloop.messages.ranges import RangeText
+
+EventTime = Annotated[int, msgspec.Meta(description="Milliseconds since the epoch, UTC.")]
+Outcome = Literal["published", "rejected", "superseded", "failed"]
+Action = Literal[
+    "retrain",
+    "approve",
+    "reject",
+    "snooze",
+    "pin",
+    "unpin",
+    "rollback",
+    "reset-reference",
+    "dismiss",
+    "retire",
+]
+State = Literal[
+    "warming-up", "monitoring", "watched", "snoozed", "pinned", "silent", "refused", "retired"
+]
+
+
+class Ground(msgspec.Struct, kw_only=True, frozen=True):
+    """What one criterion found on one window.
+
+    Attributes:
+        criterion: Its name, as ``reducible``, ``mlma``, ``ks``, ``adwin``.
+        family: ``loss``, ``features``, ``score`` or ``command``.
+        statistic: The test statistic, or null.
+        p_value: Calibrated p-value, or null where the criterion has none.
+        effect: Effect size in the criterion's own unit, or null.
+        threshold: What statistic or p-value was compared with, or null.
+        rejected: Whether the criterion speaks for drift.
+        n: Records of the window that counted.
+        n_effective: The same, corrected for autocorrelation, or null.
+        window: Offset ranges of the window.
+        reference: Offset ranges of the reference; empty where it is online.
+        detail: Feature name, reason for no verdict, or who commanded and why.
+    """
+
+    criterion: str
+    family: Literal["loss", "features", "score", "command"]
+    statistic: float | None = None
+    p_value: float | None = None
+    effect: float | None = None
+    threshold: float | None = None
+    rejected: bool = False
+    n: int = 0
+    n_effective: float | None = None
+    window: list[RangeText] = []
+    reference: list[RangeText] = []
+    detail: str = ""
+
+
+class Cost(msgspec.Struct, kw_only=True, frozen=True):
+    """What a training took: its share of the batch's seconds, its records, and the device."""
+
+    seconds: float
+    records: int
+    device: str
+
+
+class Event(msgspec.Struct, kw_only=True, frozen=True):
+    """What all events share: an id that a replay repeats, the stream, and its profile."""
+
+    type: ClassVar[str] = ""
+    id: str
+    stream: str
+    profile: str
+
+
+class RetrainRequested(Event, kw_only=True, frozen=True):
+    """The model of a stream must be retrained.
+
+    Attributes:
+        profile_hash: Profile and policy under which it was decided.
+        reason: ``policy``, ``command`` or ``initial`` (the stream has no model yet).
+        policy: Name of the policy.
+        grounds: Every criterion that counted.
+        data: The records to train on.
+        current_version: The version in use, or null.
+        decided_at: Event time of the decision.
+        priority: Expected loss saved by a new model on a window's worth of records.
+    """
+
+    type: ClassVar[str] = "driftloop.retrain.requested.v1"
+    profile_hash: str
+    reason: Literal["policy", "command", "initial"]
+    policy: str
+    grounds: list[Ground]
+    data: list[RangeText]
+    current_version: str | None
+    decided_at: EventTime
+    priority: float = 0.0
+
+
+class ModelPublished(Event, kw_only=True, frozen=True):
+    """A stream has a new current model version.
+
+    Attributes:
+        version: Unique within the stream, as ``v3``.
+        sequence: Its number; grows with each version of the stream.
+        parent_version: The version it replaces, or null.
+        kind: Model kind, as ``linear``.
+        uri: Folder of the artifact, readable by fsspec.
+        sha256: Of the artifact's manifest ``model.json``, which names the weights' own sha256.
+        format: Format of the weights.
+        champion: Metrics of the replaced version on the hold-out, or null.
+        challenger: Metrics of this version on the hold-out.
+        data: The records it was trained on.
+        cost: What it took.
+        request_id: The `RetrainRequested` it answers.
+        published_at: Wall-clock time.
+    """
+
+    type: ClassVar[str] = "driftloop.model.published.v1"
+    version: str
+    sequence: int
+    parent_version: str | None
+    kind: str
+    uri: str
+    sha256: str
+    format: str
+    champion: dict[str, float | None] | None
+    challenger: dict[str, float | None]
+    data: list[RangeText]
+    cost: Cost
+    request_id: str
+    published_at: EventTime
+
+
+class TrainingFinished(Event, kw_only=True, frozen=True):
+    """The one outcome of a retrain request.
+
+    Attributes:
+        request_id: The `RetrainRequested`.
+        outcome: ``published``, ``rejected`` (the gate), ``superseded`` or ``failed``.
+        reason: Short code, empty when published.
+        detail: The reason in words, with what to do.
+        version: The new version when published, else null.
+        champion: Metrics of the champion on the hold-out, or null.
+        challenger: Metrics of the challenger on the hold-out, or null.
+        cost: What it took, or null where nothing was trained.
+        finished_at: Wall-clock time.
+    """
+
+    type: ClassVar[str] = "driftloop.training.finished.v1"
+    request_id: str
+    outcome: Outcome
+    reason: str = ""
+    detail: str = ""
+    version: str | None = None
+    champion: dict[str, float | None] | None = None
+    challenger: dict[str, float | None] | None = None
+    cost: Cost | None = None
+    finished_at: EventTime
+
+
+class Command(Event, kw_only=True, frozen=True):
+    """What an operator orders for a stream.
+
+    Attributes:
+        action: What to do.
+        who: Who orders it.
+        why: For the audit.
+        issued_at: Wall-clock time.
+        until: End of a snooze in event time; null until a snooze with an end says otherwise.
+        version: The version meant, or null.
+    """
+
+    type: ClassVar[str] = "driftloop.command.issued.v1"
+    profile: str = ""
+    action: Action
+    who: str
+    why: str
+    issued_at: EventTime
+    until: EventTime | None = None
+    version: str | None = None
+
+
+class Evidence(Event, kw_only=True, frozen=True):
+    """Every statistic of a closed window, or one alarm of an incremental detector.
+
+    Attributes:
+        kind: ``window`` or ``alarm``.
+        opened_at: Event time of its first record.
+        closed_at: Event time at which it closed.
+        window: Its offset ranges.
+        records: How many records it holds.
+        model_version: Whose losses these are, or null.
+        results: What each criterion found.
+        metrics: Mean loss, corrected loss, missing rate and the like.
+        decision: What followed: ``none``, ``watch``, ``retrain``, or why not:
+            ``cool-down``, ``in-flight``, ``snoozed``, ``pinned``, ``too-few-records``.
+    """
+
+    type: ClassVar[str] = "driftloop.evidence.v1"
+    kind: Literal["window", "alarm"]
+    opened_at: EventTime
+    closed_at: EventTime
+    window: list[RangeText]
+    records: int
+    model_version: str | None
+    results: list[Ground]
+    metrics: dict[str, float | None]
+    decision: str = "none"
+
+
+class StreamStatus(Event, kw_only=True, frozen=True):
+    """Key metrics of a stream, latest value.
+
+    Attributes:
+        state: What the stream is in.
+        model_version: The version in use, or null.
+        event_time: Newest event time seen, or null.
+        records: Records read since the stream is known.
+        losses: Records with a loss (labelled).
+        windows: Closed windows.
+        alarms: Alarms of incremental detectors.
+        retrains: Retrains requested.
+        loss: Mean loss of the last window, or null.
+        corrected_loss: What an online correction of the champion makes of it, or null.
+        reference_loss: Mean loss of the reference, or null.
+        accumulated: Loss that a newer model would have saved since this version, or null.
+        threshold: What `accumulated` is compared with, or null.
+        dead_letters: Records that could not be read.
+        missing: Values that were absent or not finite.
+        late: Records that came after their window closed.
+        pending: Predictions and labels that wait for one another.
+        evicted: Of these, given up for lack of room.
+        duplicates: Records dropped because their id was seen.
+        stale: Losses of a version that is no longer current.
+        detail: A word for the engineer.
+    """
+
+    type: ClassVar[str] = "driftloop.stream.status.v1"
+    state: State
+    model_version: str | None
+    event_time: EventTime | None
+    records: int = 0
+    losses: int = 0
+    windows: int = 0
+    alarms: int = 0
+    retrains: int = 0
+    loss: float | None = None
+    corrected_loss: float | None = None
+    reference_loss: float | None = None
+    accumulated: float | None = None
+    threshold: float | None = None
+    dead_letters: int = 0
+    missing: int = 0
+    late: int = 0
+    pending: int = 0
+    evicted: int = 0
+    duplicates: int = 0
+    stale: int = 0
+    detail: str = ""
+
+
+EVENT_TYPES: dict[str, type[Event]] = {
+    kind.type: kind
+    for kind in (
+        RetrainRequested,
+        ModelPublished,
+        TrainingFinished,
+        Command,
+        Evidence,
+        StreamStatus,
+    )
+}

@@ -1,0 +1,42 @@
+"""Configuration: one `driftloop.toml`, environment overrides, all faults listed at once."""
+
+from driftloop.settings.load import DEFAULT_FILE, load_settings
+from driftloop.settings.models import (
+    KafkaSettings,
+    MonitorSettings,
+    ScorerSettings,
+    Settings,
+    StoreSettings,
+    TopicSettings,
+    TrainerSettings,
+)
+from driftloop.settings.profile import (
+    CountWindow,
+    CycleWindow,
+    Features,
+    Fields,
+    ModelSettings,
+    Policy,
+    Profile,
+    Training,
+)
+
+__all__ = [
+    "DEFAULT_FILE",
+    "CountWindow",
+    "CycleWindow",
+    "Features",
+    "Fields",
+    "KafkaSettings",
+    "ModelSettings",
+    "MonitorSettings",
+    "Policy",
+    "Profile",
+    "ScorerSettings",
+    "Settings",
+    "StoreSettings",
+    "TopicSettings",
+    "TrainerSettings",
+    "Training",
+    "load_settings",
+]

@@ -1,0 +1,60 @@
+"""What all settings share: strictness, durations, secrets."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)\s*$")
+
+
+class Section(BaseModel):
+    """A table of the configuration: unknown keys are faults, values never change."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True
+    )
+
+
+def parse_duration(value: Any) -> timedelta:
+    """Read ``90s``, ``15m``, ``6h``, ``28d``, ``2w`` or ``500ms``; a bare number is seconds.
+
+    >>> parse_duration("2d")
+    datetime.timedelta(days=2)
+    """
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return timedelta(seconds=float(value))
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("a duration is a number and a unit of ms, s, m, h, d, w, as '28d'")
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+def format_duration(value: timedelta) -> str:
+    """The shortest text that `parse_duration` reads back.
+
+    >>> format_duration(timedelta(hours=48))
+    '2d'
+    """
+    ms = round(value.total_seconds() * 1000)
+    for unit in ("d", "h", "m", "s"):
+        size = round(_UNITS[unit] * 1000)
+        if ms and ms % size == 0:
+            return f"{ms // size}{unit}"
+    return f"{ms}ms"
+
+
+Duration = Annotated[
+    timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)
+]
+
+
+def milliseconds(value: timedelta) -> int:
+    """A duration in whole milliseconds."""
+    return round(value.total_seconds() * 1000)

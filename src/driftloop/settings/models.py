@@ -1,0 +1,193 @@
+"""All sections of `driftloop.toml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from driftloop.settings.base import Duration, Section
+from driftloop.settings.profile import Profile
+from driftloop.settings.secrets import resolve
+
+
+class KafkaSettings(Section):
+    """How to reach Kafka.
+
+    Attributes:
+        bootstrap_servers: Brokers to start from, as ``host:port,host:port``.
+        properties: Client properties as librdkafka knows them (SASL, TLS and the like); they go
+            to every client. Secrets are references: ``{ env = "NAME" }`` or ``{ file = "PATH" }``.
+    """
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    properties: dict[str, Any] = Field(default={})
+
+    def client(self, **more: Any) -> dict[str, Any]:
+        """Client properties: the user's, then the bootstrap servers, then `more`.
+
+        Raises:
+            SettingsError: A secret cannot be read.
+        """
+        return {
+            **resolve(self.properties),
+            "bootstrap.servers": self.bootstrap_servers,
+            **more,
+        }
+
+
+class TopicSettings(Section):
+    """Names of Driftloop's own topics, and how they are made.
+
+    Attributes:
+        retrain: Retrain requests.
+        models: The current version of each stream.
+        trainings: The outcome of every retrain request.
+        commands: Operators' commands.
+        evidence: The statistics of every closed window.
+        status: The key metrics of each stream.
+        dlq: Records that could not be read.
+        partitions: Of each topic that Driftloop makes.
+        replication_factor: Of each topic that Driftloop makes; -1 leaves it to the broker.
+        create: Whether Driftloop makes the topics that are missing.
+    """
+
+    retrain: str = "driftloop.retrain"
+    models: str = "driftloop.models"
+    trainings: str = "driftloop.trainings"
+    commands: str = "driftloop.commands"
+    evidence: str = "driftloop.evidence"
+    status: str = "driftloop.status"
+    dlq: str = "driftloop.dlq"
+    partitions: int = Field(default=4, ge=1, le=1000)
+    replication_factor: int = Field(default=-1, ge=-1)
+    create: bool = True
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Role of each topic, and its name."""
+        roles = ("retrain", "models", "trainings", "commands", "evidence", "status", "dlq")
+        return {role: getattr(self, role) for role in roles}
+
+
+class MonitorSettings(Section):
+    """The monitor's dataflow.
+
+    Attributes:
+        shards: Parts of the source; permanent for a recovery folder.
+        start: Where a stream begins that no recovery knows: ``earliest`` or ``latest`` (only
+            topics that are there at the first start; later ones are read from their beginning).
+        discover: How often topics are looked for.
+        epoch: Time between two snapshots.
+        recovery: Folder of the snapshots; empty for none.
+        max_records: Records taken from Kafka at a time.
+    """
+
+    shards: int = Field(default=64, ge=1, le=1024)
+    start: Literal["earliest", "latest"] = "earliest"
+    discover: Duration = Field(default=5)  # type: ignore[assignment]  # read by parse_duration
+    epoch: Duration = Field(default=10)  # type: ignore[assignment]  # read by parse_duration
+    recovery: str = ".driftloop/recovery"
+    max_records: int = Field(default=10_000, ge=1, le=1_000_000)
+
+
+class TrainerSettings(Section):
+    """The trainer.
+
+    Attributes:
+        group: Consumer group.
+        instance: Name of this trainer, unique in its group; empty for host and process.
+        linger: How long requests are gathered into one batch.
+        max_requests: Requests trained at a time.
+        device: ``auto`` takes CUDA where there is one.
+        seed: Goes into each model's seed, beside its request's id.
+    """
+
+    group: str = "driftloop-trainer"
+    instance: str = ""
+    linger: Duration = Field(default="500ms")  # type: ignore[assignment]  # read by parse_duration
+    max_requests: int = Field(default=1024, ge=1)
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    seed: int = 0
+
+
+class ScorerSettings(Section):
+    r"""The scorer: which topics hold features, and which stream topic their predictions go to.
+
+    Attributes:
+        topics: Regular expression over the feature topics; groups may be used in `output`.
+        output: Stream topic of a feature topic, as ``streams.\1``.
+        recovery: Folder of the snapshots; empty for none.
+    """
+
+    topics: str = r"features\.(.+)"
+    output: str = r"streams.\1"
+    recovery: str = ".driftloop/recovery-scorer"
+
+
+class StoreSettings(Section):
+    """Where model artifacts lie.
+
+    Attributes:
+        uri: A folder, or a URL that fsspec reads, as ``s3://bucket/models``.
+        options: What fsspec's file system takes. Secrets are references, as in
+            ``kafka.properties``.
+    """
+
+    uri: str = ".driftloop/models"
+    options: dict[str, Any] = Field(default={})
+
+    def resolved(self) -> dict[str, Any]:
+        """Options with references replaced by the secrets that they name.
+
+        Raises:
+            SettingsError: A secret cannot be read.
+        """
+        return resolve(self.options, "store.options")
+
+
+class Settings(BaseSettings):
+    """The whole configuration. `DRIFTLOOP_KAFKA__BOOTSTRAP_SERVERS=…` overrides a key.
+
+    Attributes:
+        home: Folder for what a run leaves: heartbeats, the local Kafka, the demo.
+        kafka: How to reach Kafka.
+        topics: Driftloop's own topics.
+        monitor: The monitor.
+        trainer: The trainer.
+        scorer: The scorer.
+        store: Where model artifacts lie.
+        profiles: What the records of each group of topics mean; the first that matches counts.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="DRIFTLOOP_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        hide_input_in_errors=True,
+    )
+
+    home: Path = Path(".driftloop")
+    kafka: KafkaSettings = KafkaSettings()
+    topics: TopicSettings = TopicSettings()
+    monitor: MonitorSettings = MonitorSettings()
+    trainer: TrainerSettings = TrainerSettings()
+    scorer: ScorerSettings = ScorerSettings()
+    store: StoreSettings = StoreSettings()
+    profiles: dict[str, Profile] = {"default": Profile()}
+
+    def profile_of(self, topic: str) -> tuple[str, Profile] | None:
+        """The first profile, in the order of the file, that is meant for `topic`."""
+        for name, profile in self.profiles.items():
+            if profile.matches(topic):
+                return name, profile
+        return None
+
+    def silent_after(self, topic: str) -> float:
+        """Seconds without a record after which the stream of `topic` counts as silent."""
+        found = self.profile_of(topic)
+        return found[1].silent_after.total_seconds() if found else float("inf")

@@ -1,0 +1,281 @@
+"""A profile: what the records of a group of topics mean, and when their models are retrained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from driftloop.settings.base import Duration, Section, milliseconds
+
+Task = Literal["regression", "binary", "multiclass"]
+Loss = Literal["absolute", "squared", "log_loss", "zero_one"]
+
+LOSSES_OF_TASK: dict[str, tuple[str, ...]] = {
+    "regression": ("absolute", "squared"),
+    "binary": ("log_loss", "zero_one", "squared"),
+    "multiclass": ("log_loss", "zero_one"),
+}
+
+
+class Fields(Section):
+    """Where each field stands in a record, as a dotted path; an empty text says 'not there'.
+
+    Attributes:
+        id: Joins a late label to its prediction; absent: topic, partition and offset.
+        ts: Event time, milliseconds since the epoch or RFC 3339; absent: Kafka's timestamp.
+        x: Features: an object of numbers and texts, or an array of numbers.
+        y_pred: Prediction: a number, a class, or the probabilities of the classes.
+        y: Label; may come later, in a record of its own with the same id.
+        loss: The record's loss, where the user computes it.
+        model_version: Who predicted; absent: the current version.
+    """
+
+    id: str = "id"
+    ts: str = "ts"
+    x: str = "x"
+    y_pred: str = "y_pred"
+    y: str = "y"
+    loss: str = "loss"
+    model_version: str = "model_version"
+
+
+class Features(Section):
+    """Names of the features under ``fields.x``.
+
+    Attributes:
+        numeric: Names of the numbers; with `array`, of the array's items in this order.
+        categorical: Names of the texts.
+        array: Whether the features are one array of numbers.
+        max_categories: Categories of a feature that a model knows, the most frequent ones; all
+            others share one column.
+    """
+
+    numeric: list[str] = Field(default=[])
+    categorical: list[str] = Field(default=[])
+    array: bool = False
+    max_categories: int = Field(default=16, ge=2, le=256)
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        names = [*self.numeric, *self.categorical]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"each feature is named once; twice: {', '.join(twice)}")
+        if self.array and self.categorical:
+            raise ValueError("an array of features is numeric; categorical must be empty")
+        return self
+
+
+class CountWindow(Section):
+    """A window closes after so many records.
+
+    Attributes:
+        kind: ``count``.
+        records: Records of a window.
+    """
+
+    kind: Literal["count"] = "count"
+    records: int = Field(default=300, ge=20, le=100_000)
+
+
+class CycleWindow(Section):
+    """A window covers whole event-time cycles, as days, and closes `lateness` after its end.
+
+    Attributes:
+        kind: ``cycle``.
+        length: Event time that a window covers.
+        cycle: The cycle, as a day; `length` is a whole number of them.
+        lateness: Event time after the window's end in which late records still count.
+    """
+
+    kind: Literal["cycle"]
+    length: Duration
+    cycle: Duration | None = None
+    lateness: Duration = Field(default=0)  # type: ignore[assignment]  # read by parse_duration
+
+    @model_validator(mode="after")
+    def _whole_cycles(self) -> Self:
+        if milliseconds(self.length) < 1:
+            raise ValueError("length must be longer than 0")
+        if self.cycle is not None and (
+            milliseconds(self.cycle) < 1 or milliseconds(self.length) % milliseconds(self.cycle)
+        ):
+            raise ValueError("length must be a whole number of cycles")
+        return self
+
+
+Window = Annotated[CountWindow | CycleWindow, Field(discriminator="kind")]
+
+
+class Policy(Section):
+    """When a stream's model is retrained.
+
+    Attributes:
+        kind: ``reducible``, ``mlma``, ``periodic`` or ``never``.
+        mode: For ``reducible``: ``accumulate`` (retrain once the loss that a newer model would
+            have saved exceeds the cost of a retrain) or ``test`` (a window's saving is
+            significant).
+        cost: Cost of a retrain in records' worth of the model's mean loss; used by accumulate.
+        cost_loss: The same in units of loss; overrides `cost`.
+        alpha_per_year: Tests are levelled so that a stream without drift is retrained needlessly
+            at most this often a year, in expectation.
+        tolerance: Rise of the mean loss that is accepted.
+        cooldown: Event time after a retrain request in which no other follows.
+        outcome_timeout: Event time after which a request without an outcome no longer holds back
+            the next one.
+        min_records: Losses of the current version that must have been seen.
+        every: For ``periodic``: event time between two retrains.
+        forgetting: For ``reducible``: weight that the online correction keeps of what it knew,
+            a record.
+        detectors: Incremental detectors on the loss; they raise alarms, not retrains.
+        feature_tests: Whether features are tested window by window; a rejection makes the stream
+            'watched'.
+    """
+
+    kind: Literal["reducible", "mlma", "periodic", "never"] = "reducible"
+    mode: Literal["accumulate", "test"] = "accumulate"
+    cost: float = Field(default=20.0, gt=0)
+    cost_loss: float | None = Field(default=None, gt=0)
+    alpha_per_year: float = Field(default=0.1, gt=0, le=100)
+    tolerance: float = Field(default=0.0, ge=0)
+    cooldown: Duration = Field(default=0)  # type: ignore[assignment]  # read by parse_duration
+    outcome_timeout: Duration = Field(default="1d")  # type: ignore[assignment]  # parse_duration
+    min_records: int = Field(default=50, ge=1)
+    every: Duration | None = None
+    forgetting: float = Field(default=0.995, gt=0.9, le=1)
+    detectors: list[Literal["adwin", "page_hinkley"]] = Field(default=["adwin"])
+    feature_tests: bool = True
+
+    @model_validator(mode="after")
+    def _period(self) -> Self:
+        if self.kind == "periodic" and self.every is None:
+            raise ValueError("policy periodic needs 'every', as every = \"7d\"")
+        return self
+
+
+class ModelSettings(Section):
+    """Which model a stream has, and how it is fitted.
+
+    Attributes:
+        kind: ``linear``, ``mlp_regressor`` or ``mlp_classifier``.
+        hidden: Width of each hidden layer of an MLP.
+        l2: Penalty on the squared weights.
+        epochs: Passes over the training data, at most; for MLPs.
+        learning_rate: Step size; for MLPs.
+        batch_records: Records of a training step; for MLPs.
+        patience: Passes without progress after which training ends; for MLPs.
+    """
+
+    kind: Literal["linear", "mlp_regressor", "mlp_classifier"] = "linear"
+    hidden: list[Annotated[int, Field(ge=1, le=4096)]] = Field(default=[32])
+    l2: float = Field(default=1.0, ge=0)
+    epochs: int = Field(default=200, ge=1, le=100_000)
+    learning_rate: float = Field(default=0.01, gt=0, le=1)
+    batch_records: int = Field(default=256, ge=1)
+    patience: int = Field(default=20, ge=1)
+
+
+class Training(Section):
+    """Which records a model is trained on, and what a challenger must show.
+
+    Attributes:
+        window: Event time before the decision from which records are taken.
+        records: The same as a number of losses; the larger of the two counts when both are set.
+        min_records: Fewer labelled records fail the request.
+        holdout: Share of the newest records on which the challenger meets the champion.
+        margin: Loss by which the challenger may be worse.
+        alpha: Level of the test that rejects a challenger.
+        refit: Train the accepted challenger again with the held-out records.
+        initial: A stream without a model gets one after so many labelled records; 0 for never.
+    """
+
+    window: Duration | None = None
+    records: int | None = Field(default=None, ge=20)
+    min_records: int = Field(default=50, ge=4)
+    holdout: float = Field(default=0.2, gt=0, lt=0.9)
+    margin: float = Field(default=0.0, ge=0)
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    refit: bool = True
+    initial: int = Field(default=0, ge=0)
+
+
+class Profile(Section):
+    """What the records of the topics that match `topics` mean.
+
+    Attributes:
+        topics: Regular expression over topic names; matched from the start to the end.
+        task: ``regression``, ``binary`` or ``multiclass``.
+        loss: ``absolute``, ``squared``, ``log_loss`` or ``zero_one``, as fits the task.
+        partitions: ``one`` stream a topic, or ``each`` partition a stream of its own.
+        join_capacity: Predictions and labels that may wait for one another, each.
+        max_future: A record whose event time is this far ahead of its Kafka timestamp is refused:
+            it would make all others late.
+        deduplicate: Ids remembered to drop records that come twice; 0 for none.
+        silent_after: Wall-clock time without a record after which a stream is reported silent.
+        classes: Class labels in the order of the model's outputs, for classification.
+    """
+
+    topics: str = r"streams\..+"
+    task: Task = "regression"
+    loss: Loss = "absolute"
+    classes: list[str] = Field(default=[])
+    fields: Fields = Fields()
+    features: Features = Features()
+    window: Window = CountWindow()
+    partitions: Literal["one", "each"] = "one"
+    join_capacity: int = Field(default=1000, ge=1, le=1_000_000)
+    deduplicate: int = Field(default=0, ge=0, le=100_000)
+    max_future: Duration = Field(default="7d")  # type: ignore[assignment]  # read by parse_duration
+    silent_after: Duration = Field(default=3600)  # type: ignore[assignment]  # read by parse_duration
+    policy: Policy = Policy()
+    model: ModelSettings = ModelSettings()
+    training: Training = Training()
+
+    @field_validator("topics")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"topics is no regular expression: {error}") from error
+        return value
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        faults = []
+        if self.loss not in LOSSES_OF_TASK[self.task]:
+            allowed = ", ".join(LOSSES_OF_TASK[self.task])
+            faults.append(f"task {self.task} has loss {allowed}; got {self.loss}")
+        if self.task == "multiclass" and len(self.classes) < 2:
+            faults.append("task multiclass needs 'classes', two or more labels")
+        if self.task == "binary" and self.classes and len(self.classes) != 2:
+            faults.append(f"task binary has no classes or two; got {len(self.classes)}")
+        if (self.model.kind == "mlp_classifier") == (self.task == "regression") and (
+            self.model.kind != "linear"
+        ):
+            faults.append(f"model {self.model.kind} does not fit task {self.task}")
+        if self.training.window is None and self.training.records is None:
+            object.__setattr__(self, "training", self.training.model_copy(update={"records": 2000}))
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """`topics`, compiled."""
+        return re.compile(self.topics)
+
+    def matches(self, topic: str) -> bool:
+        """Whether the profile is meant for `topic`."""
+        return self.pattern.fullmatch(topic) is not None
+
+    @property
+    def hash(self) -> str:
+        """Short digest of everything that a decision depends on besides records and commands."""
+        dumped: dict[str, Any] = self.model_dump(mode="json", exclude={"topics", "silent_after"})
+        text = json.dumps(dumped, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
