@@ -1,0 +1,39 @@
+"""Dead letters as Kafka messages: the bytes unchanged, reason and coordinates in headers.
+
+Headers are named as Kafka Streams names them (KIP-1034), so that its tools read them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from driftloop.records import DeadLetter
+
+PREFIX = "__streams.errors."
+
+
+class DeadLetterMessage(NamedTuple):
+    """A dead letter as a message for the dead-letter topic; its key is the source topic."""
+
+    key: bytes
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+def to_message(letter: DeadLetter) -> DeadLetterMessage:
+    """Headers ``exception`` (the reason's code), ``message``, ``topic``, ``partition``, ``offset``.
+
+    The record's own key travels in ``driftloop.key``, its Kafka timestamp (ms) in
+    ``driftloop.timestamp``.
+    """
+    headers: list[tuple[str, bytes]] = [
+        (PREFIX + "exception", letter.reason.encode()),
+        (PREFIX + "message", letter.detail.encode(errors="replace")),
+        (PREFIX + "topic", letter.topic.encode()),
+        (PREFIX + "partition", str(letter.partition).encode()),
+        (PREFIX + "offset", str(letter.offset).encode()),
+        ("driftloop.timestamp", str(letter.timestamp_ms).encode()),
+    ]
+    if letter.key is not None:
+        headers.append(("driftloop.key", letter.key))
+    return DeadLetterMessage(letter.topic.encode(), letter.value, headers)
