@@ -1,0 +1,138 @@
+"""What a stream's tracker tells the tests that follow it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from driftloop.messages import Command, TrainingFinished
+from driftloop.records.columns import Floats
+
+
+@dataclass(slots=True)
+class Counters:
+    """Running totals of a stream, as `driftloop.messages.StreamStatus` explains them."""
+
+    records: int = 0
+    losses: int = 0
+    alarms: int = 0
+    dead_letters: int = 0
+    missing: int = 0
+    late: int = 0
+    pending: int = 0
+    evicted: int = 0
+    duplicates: int = 0
+    stale: int = 0
+
+
+@dataclass(slots=True)
+class Closed:
+    """A closed window of any kind.
+
+    Attributes:
+        index: Its number.
+        opened_at: Smallest event time of its rows, ms.
+        closed_at: Largest event time of its rows, ms.
+        span_ms: Event time since the previous window of its kind closed: what it may spend of the
+            yearly error.
+        ranges: Offset ranges it was made from.
+        version: Model version that is current.
+    """
+
+    index: int
+    opened_at: int
+    closed_at: int
+    span_ms: float
+    ranges: list[str]
+    version: str | None
+
+
+@dataclass(slots=True)
+class LossWindow(Closed):
+    """Losses of one version on a window.
+
+    Attributes:
+        losses: Loss a record, (n,); nan where it could not be computed.
+        corrected: Loss of the corrected prediction, (n,); nan where there is no correction.
+        phases: Phase of each record within the cycle, (n,), or None.
+        training: Offset ranges a model would be trained on now.
+        labelled: Labelled records in `training`.
+        counters: The stream's totals.
+    """
+
+    losses: Floats
+    corrected: Floats
+    phases: Floats | None
+    training: list[str]
+    labelled: int
+    counters: Counters
+
+
+@dataclass(slots=True)
+class FeatureWindow(Closed):
+    """Features of a window: x is (n, features), nan = missing; and the stream's totals."""
+
+    x: Floats
+    counters: Counters
+
+
+@dataclass(slots=True)
+class Alarm:
+    """An incremental detector signals at one record."""
+
+    detector: str
+    ts: int
+    range: str
+    version: str | None
+    value: float
+
+
+@dataclass(slots=True)
+class VersionChanged:
+    """From here on, losses are those of another model version."""
+
+    version: str | None
+
+
+@dataclass(slots=True)
+class Ordered:
+    """An operator's command at the place where the stream saw it."""
+
+    command: Command
+    training: list[str]
+    labelled: int
+    version: str | None
+    event_time: int
+    counters: Counters
+
+
+@dataclass(slots=True)
+class InitialDue:
+    """A stream without a model has seen enough labelled records for its first one."""
+
+    training: list[str]
+    labelled: int
+    event_time: int
+    counters: Counters
+
+
+@dataclass(slots=True)
+class StateChanged:
+    """The stream appeared, fell silent, spoke again, is refused or is gone."""
+
+    state: str
+    event_time: int | None
+    version: str | None
+    counters: Counters = field(default_factory=Counters)
+    detail: str = ""
+
+
+Output = (
+    LossWindow
+    | FeatureWindow
+    | Alarm
+    | VersionChanged
+    | Ordered
+    | InitialDue
+    | StateChanged
+    | TrainingFinished
+)

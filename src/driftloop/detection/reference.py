@@ -1,0 +1,279 @@
+"""What a stream's new windows are compared with: losses and features of the current model."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from driftloop.errors import Fault, SettingsError
+from driftloop.statistics.loss_tests import loss_test, reference_inflation
+from driftloop.statistics.results import TestResult, no_verdict
+from driftloop.statistics.two_sample import ks_sorted, sort_features
+
+Array = npt.NDArray[np.float64]
+Phases = npt.ArrayLike | None
+
+
+class _Losses:
+    """Losses in their order with the phase of each, at most `maximum`, the newest kept."""
+
+    __slots__ = ("_inflation", "losses", "maximum", "phases")
+
+    def __init__(self, maximum: int) -> None:
+        self.maximum = maximum
+        self.clear()
+
+    def clear(self) -> None:
+        self.losses = np.empty(0)
+        self.phases = np.empty(0, dtype=np.int64)
+        self._inflation: dict[bool, float] = {}
+
+    def extend(self, losses: Array, phases: npt.NDArray[np.int64]) -> None:
+        self.losses = np.concatenate([self.losses, losses])[-self.maximum :]
+        self.phases = np.concatenate([self.phases, phases])[-self.maximum :]
+        self._inflation = {}
+
+    def inflation(self, *, phased: bool) -> float:
+        """Return k of these losses, with or without their phases' means; computed once."""
+        if phased not in self._inflation:
+            self._inflation[phased] = reference_inflation(
+                self.losses, self.phases if phased else None
+            )
+        return self._inflation[phased]
+
+    def test(
+        self,
+        losses: Array,
+        phases: npt.NDArray[np.int64],
+        tolerance: float,
+        *,
+        phased: bool,
+        better: bool = False,
+    ) -> TestResult:
+        """Test whether losses are worse than these, or better."""
+        if not len(self.losses):
+            return no_verdict("no reference yet", n=len(losses))
+        return loss_test(
+            -losses if better else losses,
+            -self.losses if better else self.losses,
+            tolerance=tolerance,
+            phases=(phases, self.phases) if phased else None,
+            inflation=self.inflation(phased=phased),  # that of -x is that of x
+        )
+
+
+class LossReference:
+    """The out-of-sample losses of the current model, adaptive and anchored.
+
+    The adaptive reference follows the stream: it absorbs each accepted batch, bounded in length,
+    oldest first, and a significantly *better* batch replaces it, so that the bar rises. Slow drift
+    hides in it; the anchored reference never absorbs, so that it does not. Whoever tests against
+    both makes two tests a batch and corrects for that.
+
+    Make a new one for each model version. One without any losses yet learns both from the first
+    batches: the anchored one is complete, and never changes again, once it holds `anchor_records`.
+
+    Attributes:
+        adaptive: The adaptive reference's losses, (≤ max_records,), oldest first.
+        anchored: The anchored reference's losses, (≤ max_records,).
+    """
+
+    def __init__(
+        self, max_records: int = 2000, *, anchor_records: int = 200, tolerance: float = 0.0
+    ) -> None:
+        """Make an empty reference.
+
+        Args:
+            max_records: Most losses that either reference holds, ≥ 1.
+            anchor_records: Losses at which the anchored reference is complete, in
+                [1, max_records].
+            tolerance: δ, the rise of the mean loss that is accepted, in units of the loss.
+
+        Raises:
+            SettingsError: A number is out of its range.
+        """
+        if max_records < 1:
+            raise SettingsError([Fault("max_records", str(max_records), "must be at least 1")])
+        if not 1 <= anchor_records <= max_records:
+            rule = f"must be in [1, max_records = {max_records}]"
+            raise SettingsError([Fault("anchor_records", str(anchor_records), rule)])
+        self.tolerance = tolerance
+        self._anchor_records = anchor_records
+        self._adaptive = _Losses(max_records)
+        self._anchored = _Losses(max_records)
+        self._phased = False
+
+    @property
+    def adaptive(self) -> Array:
+        """The adaptive reference's losses, oldest first."""
+        return self._adaptive.losses
+
+    @property
+    def anchored(self) -> Array:
+        """The anchored reference's losses, oldest first."""
+        return self._anchored.losses
+
+    def start(self, losses: npt.ArrayLike, phases: Phases = None) -> None:
+        """Begin anew with a model's out-of-sample losses, (n,), for both references."""
+        self._adaptive.clear()
+        self._anchored.clear()
+        values, marks = self._prepare(losses, phases)
+        self._adaptive.extend(values, marks)
+        self._anchored.extend(values, marks)
+
+    def evaluate(
+        self,
+        batch: npt.ArrayLike,
+        phases: Phases = None,
+        names: tuple[str, ...] = ("adaptive", "anchored"),
+    ) -> dict[str, TestResult]:
+        """Test whether a batch's mean loss is above each reference's; changes nothing.
+
+        Args:
+            batch: (n,) losses in their order; non-finite ones are dropped.
+            phases: Phase of each record, (n,), whole numbers; with them the phases' means are
+                removed (see `loss_test`), if the reference was given phases too.
+            names: Which references; the anchored one costs less, as it does not change.
+
+        Returns:
+            Results by name, ``adaptive`` and ``anchored``; both one-sided.
+        """
+        values, marks = self._split(batch, phases)
+        phased = self._phased and phases is not None
+        references = {"adaptive": self._adaptive, "anchored": self._anchored}
+        return {
+            name: references[name].test(values, marks, self.tolerance, phased=phased)
+            for name in names
+        }
+
+    def is_better(self, batch: npt.ArrayLike, level: float, phases: Phases = None) -> bool:
+        """Say whether a batch's mean loss is significantly *below* the adaptive reference's."""
+        values, marks = self._split(batch, phases)
+        phased = self._phased and phases is not None
+        result = self._adaptive.test(values, marks, 0.0, phased=phased, better=True)
+        return result.p_value < level
+
+    def settle(
+        self, batch: npt.ArrayLike, *, rejected: bool, level: float, phases: Phases = None
+    ) -> str:
+        """Take a tested batch in as its verdict asks.
+
+        Args:
+            batch: (n,) losses that `evaluate` has tested.
+            rejected: Whether it was found worse: then no reference changes.
+            level: Level, in [0, 1], at which a batch counts as significantly better.
+            phases: As for `evaluate`.
+
+        Returns:
+            What was done: ``kept``, ``absorbed`` or ``replaced``.
+        """
+        if rejected:
+            return "kept"
+        if self.is_better(batch, level, phases):
+            self.replace(batch, phases)
+            return "replaced"
+        self.absorb(batch, phases)
+        return "absorbed"
+
+    def absorb(self, batch: npt.ArrayLike, phases: Phases = None) -> None:
+        """Add an accepted batch to the adaptive reference; the oldest losses over the bound go."""
+        values, marks = self._prepare(batch, phases)
+        self._adaptive.extend(values, marks)
+        self._fill_anchor(values, marks)
+
+    def replace(self, batch: npt.ArrayLike, phases: Phases = None) -> None:
+        """Put a significantly better batch in the adaptive reference's place."""
+        values, marks = self._prepare(batch, phases)
+        if not len(values):
+            return
+        self._adaptive.clear()
+        self._adaptive.extend(values, marks)
+        self._fill_anchor(values, marks)
+
+    def _fill_anchor(self, values: Array, marks: npt.NDArray[np.int64]) -> None:
+        if len(self._anchored.losses) < self._anchor_records:
+            self._anchored.extend(values, marks)
+
+    def _prepare(
+        self, losses: npt.ArrayLike, phases: Phases
+    ) -> tuple[Array, npt.NDArray[np.int64]]:
+        """Split losses to be stored; whether there are phases must not change while any are."""
+        values, marks = self._split(losses, phases)
+        if not len(self._adaptive.losses):
+            self._phased = phases is not None
+        elif len(values) and self._phased != (phases is not None):
+            rule = "must be given for all batches of a reference, or for none"
+            raise SettingsError([Fault("phases", "given" if phases is not None else "none", rule)])
+        return values, marks
+
+    @staticmethod
+    def _split(losses: npt.ArrayLike, phases: Phases) -> tuple[Array, npt.NDArray[np.int64]]:
+        """Return the finite losses, (n,), and their phases, (n,); phase 0 where none are given."""
+        values = np.asarray(losses, dtype=np.float64).ravel()
+        marks = np.zeros(len(values), np.int64) if phases is None else np.asarray(phases).ravel()
+        if marks.shape != values.shape:
+            rule = f"must give one phase for each of {len(values)} losses"
+            raise SettingsError([Fault("phases", str(len(marks)), rule)])
+        keep = np.isfinite(values)
+        return values[keep], marks[keep].astype(np.int64)
+
+
+class FeatureReference:
+    """A bounded sample of feature rows that new windows are compared with.
+
+    The oldest rows after a model's start: first come until it is full, then it never changes. So
+    it does not follow a drift, and does not depend on how the rows were split into batches. Make a
+    new one for each model version.
+    """
+
+    def __init__(self, n_features: int, max_rows: int = 1000) -> None:
+        """Make an empty reference of `n_features` ≥ 0 columns and at most `max_rows` ≥ 1 rows."""
+        if n_features < 0:
+            raise SettingsError([Fault("n_features", str(n_features), "must be at least 0")])
+        if max_rows < 1:
+            raise SettingsError([Fault("max_rows", str(max_rows), "must be at least 1")])
+        self._max_rows = max_rows
+        self._rows = np.empty((0, n_features))
+        self._sorted: list[Array] | None = None
+
+    @property
+    def rows(self) -> Array:
+        """The sample, (rows, n_features), oldest first."""
+        return self._rows
+
+    @property
+    def full(self) -> bool:
+        """Whether it takes no more rows."""
+        return len(self._rows) >= self._max_rows
+
+    def add(self, rows: npt.ArrayLike) -> int:
+        """Take rows, (n, n_features), while there is room; return how many were taken.
+
+        Non-finite values are kept as they are: the tests drop them, feature by feature.
+        """
+        room = self._max_rows - len(self._rows)
+        if room <= 0:
+            return 0
+        new = self._checked(rows)[:room]
+        self._rows = np.concatenate([self._rows, new])
+        self._sorted = None
+        return len(new)
+
+    def evaluate(self, window: npt.ArrayLike) -> tuple[Array, Array]:
+        """Return each feature's KS statistic and p-value, (n_features,); see `ks_features`."""
+        values = self._checked(window)
+        if self._sorted is None:
+            self._sorted = sort_features(self._rows)
+        return ks_sorted(values, self._sorted)
+
+    def __getstate__(self) -> dict[str, object]:
+        """What is sorted is sorted again, and need not be stored."""
+        return {**self.__dict__, "_sorted": None}
+
+    def _checked(self, rows: npt.ArrayLike) -> Array:
+        array = np.asarray(rows, dtype=np.float64)
+        width = self._rows.shape[1]
+        if array.ndim != 2 or array.shape[1] != width:
+            rule = f"must have the shape (n, {width})"
+            raise SettingsError([Fault("rows", str(array.shape), rule)])
+        return array

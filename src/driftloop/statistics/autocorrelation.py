@@ -1,0 +1,109 @@
+"""How many independent records a dependent series is worth.
+
+The variance of the mean of a stationary series of n records is, for large n, k times what it
+would be for independent ones, k = long-run variance / variance = 1 + 2 Σ autocorrelations. So its
+mean is known as well as that of n / k independent records.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+MAX_PERSISTENCE = 0.995
+"""Σφ is read as at most this: k stays finite (399 for AR(1)) for a unit root."""
+
+_RECORDS_PER_ORDER = 10
+_RELATIVE_RIDGE = 1e-10  # keeps the normal equations of a periodic series solvable
+
+
+def finite(values: npt.ArrayLike) -> Array:
+    """Return the finite values, flattened, (n,) float64; the neighbours of a gap close up."""
+    array = np.asarray(values, dtype=np.float64).ravel()
+    mask = np.isfinite(array)
+    return array if mask.all() else array[mask]
+
+
+@np.errstate(over="ignore", invalid="ignore")  # absurd magnitudes count as no dependence
+def fit_autoregression(x: Array, max_order: int = 6) -> tuple[Array, float]:
+    """Fit AR(p) with an intercept by conditional least squares, p ≤ max_order by AIC.
+
+    The orders are compared on the same n - max_order records, AIC(p) = N ln(RSS_p / N) + 2p, ties
+    to the smaller; the chosen order is fitted again on all n - p. At most one order for ten records
+    is tried.
+
+    Args:
+        x: (n,) finite values.
+        max_order: Largest order, ≥ 0.
+
+    Returns:
+        The coefficients φ, (p,), and the innovation variance RSS / (n - p). p = 0 for a constant
+        or a short series.
+    """
+    n = len(x)
+    order = min(max_order, n // _RECORDS_PER_ORDER)
+    centred = x - x.mean() if n else x
+    variance = float(centred @ centred) / max(n, 1)
+    if order < 1 or not 0.0 < variance < np.inf:
+        return np.empty(0), variance
+    centred = centred / np.sqrt(variance)
+    gram, target, total = _normal_equations(centred, order)
+    # With L Lᵀ = gram and L z = target, the first p values of z give RSS_p for every p at once.
+    factor = np.linalg.cholesky(gram)
+    explained = np.cumsum(np.linalg.solve(factor, target) ** 2)
+    rss = np.maximum(total - np.concatenate(([0.0], explained)), _RELATIVE_RIDGE * total)
+    records = n - order
+    chosen = int(np.argmin(records * np.log(rss / records) + 2.0 * np.arange(order + 1)))
+    if chosen == 0:
+        return np.empty(0), variance
+    gram, target, total = _normal_equations(centred, chosen)
+    phi: Array = np.linalg.solve(gram, target).astype(np.float64)
+    innovation = max(total - float(phi @ target), 0.0) / (n - chosen)
+    return phi, innovation * variance
+
+
+def _normal_equations(x: Array, order: int) -> tuple[Array, Array, float]:
+    """Return LᵀL (order, order), Lᵀy (order,) and yᵀy of the centred lags L and target y."""
+    n = len(x)
+    columns = np.stack([x[order - lag : n - lag] for lag in range(order + 1)])
+    columns -= columns.mean(axis=1, keepdims=True)  # (1 + order, n - order): target, lag 1, …
+    gram = columns @ columns.T
+    gram.flat[:: order + 2] += _RELATIVE_RIDGE * (n - order)  # its diagonal
+    return gram[1:, 1:], gram[1:, 0], float(gram[0, 0])
+
+
+def variance_inflation(x: npt.ArrayLike, max_order: int = 6) -> float:
+    """Return k ≥ 1: long-run variance over variance of a series, by an autoregression.
+
+    The order is chosen by AIC (see `fit_autoregression`). Least squares finds too little
+    persistence in a short series, so Σφ is corrected for bias before use: by Kendall (1954),
+    E φ̂ - φ ≈ -(1 + 3φ)/n for AR(1) with an unknown mean; the same shift is applied to the sum of a
+    higher order, where it is an approximation. Then
+
+    - AR(1): k = (1 + φ)/(1 - φ);
+    - AR(p): k = s / (1 - Σφ)², s = innovation variance / variance of the series.
+
+    k below 1 (negative dependence) is read as 1, and Σφ as at most `MAX_PERSISTENCE`. Non-finite
+    values are dropped; a constant series, or one of fewer than ten records, gives 1.
+
+    Args:
+        x: (n,) values in their order of time.
+        max_order: Largest order of the autoregression.
+    """
+    values = finite(x)
+    phi, innovation = fit_autoregression(values, max_order)
+    if not len(phi):
+        return 1.0
+    total = float(phi.sum())
+    total = min(total + (1.0 + 3.0 * total) / len(values), MAX_PERSISTENCE)
+    if len(phi) == 1:
+        return max((1.0 + total) / (1.0 - total), 1.0)
+    return max(innovation / float(values.var()) / (1.0 - total) ** 2, 1.0)
+
+
+def effective_size(x: npt.ArrayLike, max_order: int = 6) -> float:
+    """Return n / k, in (0, n]: the finite values' worth in independent ones; 0 for none."""
+    values = finite(x)
+    return len(values) / variance_inflation(values, max_order)
