@@ -1,0 +1,1 @@
+"""Driftloop's dataflows, one a file; each also runs as ``python -m bytewax.run``."""

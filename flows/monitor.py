@@ -1,0 +1,12 @@
+"""The monitor as a Bytewax dataflow.
+
+``driftloop monitor`` runs it; so does ``python -m bytewax.run "flows.monitor:flow()"``, which takes
+Bytewax's own options for recovery and clusters. Settings come from ``driftloop.toml``, or the file
+that ``DRIFTLOOP_CONFIG`` names. Importing this module reads and connects to nothing.
+"""
+
+from __future__ import annotations
+
+from driftloop.monitor.flow import build_flow, flow
+
+__all__ = ["build_flow", "flow"]

@@ -1,0 +1,47 @@
+"""Step *decide*: events that follow from a stream's evidence, commands and life."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from driftloop.detection.outputs import StateChanged
+from driftloop.messages import RetrainRequested
+from driftloop.monitor import metrics
+from driftloop.monitor.items import Judged
+from driftloop.monitor.stateful import StreamLogic
+from driftloop.monitor.test import GONE
+from driftloop.policy import StreamDecider
+
+_log = structlog.get_logger(__name__)
+
+
+class DecideLogic(StreamLogic):
+    """One stream's `StreamDecider`."""
+
+    step = "decide"
+
+    def make(self, item: Judged) -> StreamDecider:
+        """Nothing decided yet."""
+        profile = self.settings.profiles[item.name.profile]
+        return StreamDecider(item.name.stream, item.name.profile, profile)
+
+    def handle(self, state: StreamDecider, item: Judged) -> tuple[list[Any], bool]:
+        """Decide, and log the few decisions that matter."""
+        gone = isinstance(item.item, StateChanged) and item.item.state in GONE
+        if isinstance(item.item, StateChanged) and item.item.state == "recreated":
+            state = self.make(item)  # its first status is that of a new stream
+        events = state.decide(item.item)
+        for event in events:
+            if isinstance(event, RetrainRequested):
+                metrics.RETRAINS.labels(event.reason).inc()
+                _log.info(
+                    "monitor.retrain_requested",
+                    stream=event.stream,
+                    event_id=event.id,
+                    reason=event.reason,
+                    policy=event.policy,
+                    version=event.current_version,
+                )
+        return list(events), gone

@@ -1,0 +1,35 @@
+"""Step *emit*: events and dead letters as messages for the topics that they belong to."""
+
+from __future__ import annotations
+
+from driftloop.engine.items import Outgoing
+from driftloop.kafka.dead_letters import to_message
+from driftloop.messages import Event, Evidence, RetrainRequested, StreamStatus, encode
+from driftloop.monitor import metrics
+from driftloop.records import DeadLetter
+from driftloop.settings import TopicSettings
+
+
+class Router:
+    """Turns an event into a message for its topic."""
+
+    def __init__(self, topics: TopicSettings) -> None:
+        self._topics = {
+            RetrainRequested: topics.retrain,
+            Evidence: topics.evidence,
+            StreamStatus: topics.status,
+        }
+        self._dlq = topics.dlq
+
+    def event(self, keyed: tuple[str, Event]) -> tuple[str, Outgoing]:
+        """An event of a stream."""
+        key, event = keyed
+        metrics.EVENTS.labels(type(event).__name__).inc()
+        message = encode(event, source="driftloop/monitor")
+        topic = self._topics[type(event)]
+        return key, Outgoing(topic, message.key, message.value, message.headers)
+
+    def dead_letter(self, letter: DeadLetter) -> tuple[str, Outgoing]:
+        """A record that could not be read."""
+        message = to_message(letter)
+        return letter.topic, Outgoing(self._dlq, message.key, message.value, message.headers)

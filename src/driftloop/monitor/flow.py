@@ -1,0 +1,71 @@
+"""The monitor's dataflow: source ► decode ► track ► test ► decide ► emit."""
+
+from __future__ import annotations
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+
+from driftloop.engine import stop
+from driftloop.engine.control import ControlSource
+from driftloop.engine.sink import KafkaSink
+from driftloop.engine.source import StreamSource
+from driftloop.heartbeat import Heartbeat
+from driftloop.monitor.decide import DecideLogic
+from driftloop.monitor.decode import ControlDecoder, Decoder, dead_letter, keyed_item
+from driftloop.monitor.emit import Router
+from driftloop.monitor.test import TestLogic
+from driftloop.monitor.track import TrackLogic
+from driftloop.settings import Settings, load_settings
+
+NAME = "driftloop-monitor"
+
+
+def build_flow(settings: Settings) -> Dataflow:
+    """Wire the monitor's steps. Connects to nothing before it runs."""
+    monitor, topics = settings.monitor, settings.topics
+    client = settings.kafka.client()
+    own = set(topics.names.values())
+
+    flow = Dataflow(NAME)
+    streams = StreamSource(
+        client,
+        lambda topic: topic not in own and settings.profile_of(topic) is not None,
+        name="monitor",
+        shards=monitor.shards,
+        start=monitor.start,
+        discover_seconds=monitor.discover.total_seconds(),
+        max_records=monitor.max_records,
+        silent_after=settings.silent_after,
+        on_poll=Heartbeat(settings.home, "monitor").beat,
+    )
+    controls = ControlSource(
+        client,
+        [topics.models, topics.commands, topics.trainings],
+        name="monitor-control",
+        discover_seconds=monitor.discover.total_seconds(),
+    )
+    records = op.flat_map_batch("decode", op.input("streams", flow, streams), Decoder(settings))
+    orders = op.flat_map_batch(
+        "decode-control", op.input("controls", flow, controls), ControlDecoder(settings)
+    )
+    decoded = op.merge("all", records, orders)
+    readable = op.filter_map("readable", decoded, keyed_item)
+    dead_letters = op.filter_map("dead-letters", decoded, dead_letter)
+    tracked = op.stateful_batch("track", readable, lambda state: TrackLogic(settings, state))
+    judged = op.stateful_batch("test", tracked, lambda state: TestLogic(settings, state))
+    events = op.stateful_batch("decide", judged, lambda state: DecideLogic(settings, state))
+
+    router = Router(topics)
+    outgoing = op.merge(
+        "outgoing",
+        op.map("route", events, router.event),
+        op.map("route-dead-letters", dead_letters, router.dead_letter),
+    )
+    op.output("emit", outgoing, KafkaSink(client))
+    return flow
+
+
+def flow() -> Dataflow:
+    """The dataflow with the settings of the working directory; SIGTERM and Ctrl-C drain it."""
+    stop.install()
+    return build_flow(load_settings())

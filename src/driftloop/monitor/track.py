@@ -1,0 +1,54 @@
+"""Step *track*: joins, losses, detectors, the online correction, windows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from driftloop.detection.outputs import Output, StateChanged
+from driftloop.detection.stream import StreamTracker
+from driftloop.monitor.decode import refused
+from driftloop.monitor.items import Control, Life, Records, Tracked, TrackItem
+from driftloop.monitor.stateful import StreamLogic
+
+_log = structlog.get_logger(__name__)
+
+
+class TrackLogic(StreamLogic):
+    """One stream's `StreamTracker`."""
+
+    step = "track"
+
+    def make(self, item: TrackItem) -> StreamTracker:
+        """A stream that knows nothing yet."""
+        return StreamTracker(item.name.topic, self.settings.profiles[item.name.profile])
+
+    def handle(self, state: StreamTracker, item: TrackItem) -> tuple[list[Any], bool]:
+        """Records, control events and the topic's life, in the order in which they came."""
+        outputs: list[Output] = []
+        gone = False
+        if isinstance(item, Records):
+            why = refused(state.profile, item.partitions)
+            if not why:
+                outputs = state.records(item.rows, item.partitions, item.dead_letters)
+            elif not state.refused:
+                state.refused = True
+                _log.error("monitor.stream_refused", stream=item.name.stream, reason=why)
+                outputs = state.state("refused", why)
+        elif isinstance(item, Control):
+            outputs = state.control(item.event)
+        elif isinstance(item, Life):
+            outputs, gone = self._live(state, item)
+        return [Tracked(item.name, output) for output in outputs], gone
+
+    @staticmethod
+    def _live(state: StreamTracker, item: Life) -> tuple[list[Output], bool]:
+        if item.kind == "deleted":
+            return state.state("retired"), True
+        if item.kind == "recreated":
+            newest = StateChanged("recreated", None, None)
+            return [newest], True
+        if state.refused:  # which no silence ends
+            return [], False
+        return state.state(item.kind), False
