@@ -1,0 +1,1 @@
+"""The scorer: predicts with each stream's current model and follows its version events."""

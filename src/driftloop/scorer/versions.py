@@ -1,0 +1,158 @@
+"""Which version of a stream's model serves, and how the next one takes over without a pause.
+
+A new version is loaded and verified aside while the old one goes on serving. Only when it is whole
+does it take over, between two records. What cannot be loaded is tried again a few times; then the
+old version stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+
+import structlog
+from prometheus_client import Counter
+
+from driftloop.errors import DriftloopError
+from driftloop.messages import ModelPublished
+from driftloop.models import ModelArtifact
+
+ATTEMPTS = 5
+FIRST_DELAY = 0.5
+"""Seconds before the second attempt; twice as long before each further one."""
+
+_log = structlog.get_logger(__name__)
+_swaps = Counter("driftloop_scorer_swaps", "Model versions that took over.")
+_failures = Counter("driftloop_scorer_load_failures", "Attempts to load a model that failed.")
+
+Load = Callable[[str, str], ModelArtifact]
+"""From URI and sha256 to a verified artifact; raises a `DriftloopError` or OSError."""
+
+
+class VersionFollower:
+    """The version of one stream that serves, and the one that is on its way.
+
+    Args:
+        stream: Stream id, for the log.
+        load: Loads and verifies an artifact.
+        executor: Where models are loaded while the old version serves.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self, stream: str, load: Load, executor: Executor, clock: Callable[[], float]
+    ) -> None:
+        self._stream = stream
+        self._load = load
+        self._executor = executor
+        self._clock = clock
+        self.serving: ModelPublished | None = None
+        self.coming: ModelPublished | None = None
+        self._model: ModelArtifact | None = None
+        self._future: Future[ModelArtifact] | None = None
+        self._attempts = 0
+        self._retry_at: float | None = None
+        self._in_use = False
+        self._then: ModelPublished | None = None
+
+    def restore(self, serving: ModelPublished | None, coming: ModelPublished | None) -> None:
+        """Go on where another process stopped: `serving` is loaded first, then `coming`."""
+        self.coming, self._then = (serving, coming) if serving else (coming, None)
+
+    def snapshot(self) -> tuple[ModelPublished | None, ModelPublished | None]:
+        """What `restore` takes: the version that serves, and the one on its way."""
+        if self._then is not None:
+            return self.coming, self._then
+        return self.serving, self.coming
+
+    def offer(self, event: ModelPublished | None) -> None:
+        """Take a new version in; None retires the stream's model.
+
+        A stream whose records were never seen here loads nothing: its model waits for them.
+        """
+        if self._then is not None and event is not None:
+            self._then = event
+            return
+        self.settle()  # what is loaded already may still be the last that is good
+        self._future, self._retry_at, self._attempts, self._then = None, None, 0, None
+        self.coming = event
+        if event is None:
+            self.serving, self._model = None, None
+        elif self._in_use:
+            self._start()
+
+    def model(self) -> ModelArtifact | None:
+        """The model for the next records; None while the stream has none.
+
+        Only where nothing serves (at start, or a stream's first records) is it waited for.
+        """
+        first, self._in_use = not self._in_use, True
+        if first and self.coming is not None and self._future is None:
+            self._start()
+            self._wait()
+        self.settle()
+        if first and self._then is not None:
+            newer, self._then = self._then, None
+            self.offer(newer)
+        return self._model
+
+    def settle(self) -> bool:
+        """Let a version that is loaded take over; whether one did."""
+        if self._retry_at is not None and self._clock() >= self._retry_at:
+            self._start()
+        if self._future is None or not self._future.done():
+            return False
+        future, self._future = self._future, None
+        event = self.coming
+        error = future.exception()
+        if event is None:
+            return False
+        if error is None:
+            old = self.serving.version if self.serving else None
+            self._model, self.serving, self.coming = future.result(), event, None
+            _swaps.inc()
+            _log.info(
+                "scorer.version_serves", stream=self._stream, version=event.version, before=old
+            )
+            return True
+        self._failed(event, error)
+        return False
+
+    def wake_after(self) -> float | None:
+        """Seconds after which `settle` should be called though no record came; None: never."""
+        if self._future is not None:
+            return 0.02
+        if self._retry_at is not None:
+            return max(0.02, self._retry_at - self._clock())
+        return None
+
+    def _start(self) -> None:
+        event = self.coming
+        if event is None:
+            return
+        self._retry_at = None
+        self._attempts += 1
+        self._future = self._executor.submit(self._load, event.uri, event.sha256)
+
+    def _wait(self) -> None:
+        if self._future is not None:
+            self._future.exception()
+
+    def _failed(self, event: ModelPublished, error: BaseException) -> None:
+        _failures.inc()
+        known = isinstance(error, DriftloopError | OSError)
+        serving = self.serving.version if self.serving else None
+        if self._attempts < ATTEMPTS:
+            self._retry_at = self._clock() + FIRST_DELAY * 2 ** (self._attempts - 1)
+        _log.log(
+            30 if self._retry_at is not None else 40,
+            "scorer.load_failed",
+            stream=self._stream,
+            version=event.version,
+            error=str(error) if known else repr(error),
+            attempt=self._attempts,
+            serving=serving,
+            then="it is tried again" if self._retry_at is not None else "given up",
+        )
+        if self._retry_at is None:
+            self.coming = None

@@ -1,0 +1,170 @@
+"""What was published and finished before: read back from Kafka, partition by partition."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import structlog
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    IsolationLevel,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka import KafkaError as ClientError
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from driftloop.errors import KafkaUnavailableError, MessageError
+from driftloop.messages import ModelPublished, TrainingFinished, decode
+from driftloop.trainer.job import Check
+
+_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_BATCH = 5000
+_POLL_SECONDS = 0.1
+_log = structlog.get_logger(__name__)
+
+
+class Current(NamedTuple):
+    """The newest version of a stream; `event` is None once the stream was retired."""
+
+    event: ModelPublished | None
+    sequence: int
+
+
+class History:
+    """Follows ``driftloop.models`` and ``driftloop.trainings`` in the partitions of a trainer.
+
+    Requests, outcomes and versions of a stream lie in the same partition of their topics, so a
+    trainer reads only what belongs to the requests that it is given.
+
+    Args:
+        client: Client properties.
+        models: Name of the topic of versions.
+        trainings: Name of the topic of outcomes.
+
+    Attributes:
+        current: Newest version of each stream.
+        finished: Ids of the requests that have an outcome.
+    """
+
+    def __init__(self, client: Mapping[str, Any], models: str, trainings: str) -> None:
+        self.current: dict[str, Current] = {}
+        self.finished: set[str] = set()
+        self._models, self._trainings = models, trainings
+        self._client = dict(client)
+        self._admin: AdminClient | None = None
+        self._consumer = Consumer(
+            {
+                "fetch.wait.max.ms": 50,
+                **client,
+                "group.id": "driftloop-trainer-history",  # required; nothing is committed to it
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "isolation.level": "read_committed",
+            }
+        )
+        self._positions: dict[tuple[str, int], int] = {}
+
+    def catch_up(self, partitions: Iterable[int], check: Check, *, timeout: float = 60.0) -> None:
+        """Read all that was written to these partitions until now.
+
+        Waits for open transactions to end: an outcome that a trainer wrote just before it died is
+        then seen, or known to be aborted.
+
+        Args:
+            partitions: Partition numbers; once given, they are followed for good.
+            check: Called now and then; raises to give up.
+            timeout: Seconds without any progress.
+
+        Raises:
+            KafkaUnavailableError: No broker answers, or a transaction stays open.
+        """
+        wanted = [
+            (topic, partition)
+            for partition in sorted(set(partitions))
+            for topic in (self._models, self._trainings)
+        ]
+        new = [place for place in wanted if place not in self._positions]
+        if new:
+            self._consumer.incremental_assign(
+                [TopicPartition(*place, OFFSET_BEGINNING) for place in new]
+            )
+            self._positions.update(dict.fromkeys(new, 0))
+        targets = self._ends(wanted, timeout)
+        deadline = time.monotonic() + timeout
+        while behind := [place for place, end in targets.items() if self._positions[place] < end]:
+            check()
+            messages = self._consumer.consume(_BATCH, _POLL_SECONDS)
+            progress = [self._take(message) for message in messages]
+            if any(progress):
+                deadline = time.monotonic() + timeout
+            elif time.monotonic() > deadline:
+                topic, partition = behind[0]
+                raise KafkaUnavailableError(
+                    f"{topic}[{partition}] could not be read beyond offset "
+                    f"{self._positions[behind[0]]} for {timeout:g} s: the broker is away, or a "
+                    "transaction stays open"
+                )
+
+    def close(self) -> None:
+        """End the connection."""
+        self._consumer.close()
+
+    def _ends(self, wanted: list[tuple[str, int]], timeout: float) -> dict[tuple[str, int], int]:
+        self._admin = self._admin or AdminClient(self._client)
+        futures = self._admin.list_offsets(
+            {TopicPartition(*place): _LATEST for place in wanted},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=timeout,
+        )
+        ends = {}
+        for place, future in futures.items():
+            try:
+                ends[place.topic, place.partition] = future.result(timeout + 1).offset
+            except KafkaException as error:
+                # The client remembers leader epochs for good: after a broker's restart it would be
+                # refused (FENCED_LEADER_EPOCH) until the end of its days.
+                self._admin = None
+                cause = error.args[0]
+                raise KafkaUnavailableError(
+                    f"{place.topic}[{place.partition}]: {cause.name()}: {cause.str()}"
+                ) from error
+        return ends
+
+    def _take(self, message: Message) -> bool:
+        """Read one message; whether it was progress."""
+        place = (message.topic() or "", message.partition() or 0)
+        offset = message.offset() or 0
+        error = message.error()
+        if error is not None:
+            if error.code() == ClientError._PARTITION_EOF:  # noqa: SLF001  # the public error code
+                moved = offset > self._positions[place]
+                self._positions[place] = offset
+                return moved
+            return False
+        self._positions[place] = offset + 1
+        stream = (message.key() or b"").decode(errors="replace")
+        if message.value() is None:
+            if place[0] == self._models and stream in self.current:
+                self.current[stream] = Current(None, self.current[stream].sequence)
+            return True
+        try:
+            event = decode(message.headers(), message.value())  # type: ignore[arg-type]
+        except MessageError as problem:
+            _log.warning(
+                "event unreadable", place=f"{place[0]}[{place[1]}]@{offset}", why=str(problem)
+            )
+            return True
+        if isinstance(event, ModelPublished):
+            before = self.current.get(event.stream)
+            sequence = max(event.sequence, before.sequence if before else 0)
+            self.current[event.stream] = Current(event, sequence)
+        elif isinstance(event, TrainingFinished):
+            self.finished.add(event.request_id)
+        return True

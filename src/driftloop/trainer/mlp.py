@@ -1,0 +1,306 @@
+"""Multilayer perceptrons of one shape, all at once: stacked parameters, batched matrix products.
+
+All models of a stack go in lockstep: their records fill the same bucket, and a step takes the same
+number of records of each. A model visits its own records in an order of its own; an epoch is one
+walk through the bucket, so a model with fewer records sees some of them twice. Gradients are
+written out, not taped: eight operations a layer are all there is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from driftloop.models.artifact import Weights
+from driftloop.trainer.job import Check, Spec, bucket, padded
+
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
+_HUBER = 0.1
+"""An absolute loss is followed as Huber's, straight beyond so many standard deviations."""
+_BLOCK = 256
+"""Epochs for which orders are drawn at a time."""
+
+Views = list[tuple[Tensor, Tensor]]
+"""Weight (models, inputs, outputs) and bias (models, 1, outputs) of each layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    inputs: int  # padded
+    outputs: int  # padded, but for the last layer
+    weight: int  # first place in the flat parameters
+    bias: int
+
+
+@dataclass(slots=True, eq=False)
+class Stack:
+    """Models of one shape.
+
+    Attributes:
+        x: (models, bucket, features) float32; rows from `counts` on are padding.
+        y: (models, bucket) scaled labels, or class indices.
+        counts: (models,) records to fit.
+        x_check: (models, validation, features) newest records.
+        y_check: (models, validation) their labels.
+        mask_check: (models, validation), 0 for padding.
+        widths: Real features of each model.
+        seeds: Of each model.
+    """
+
+    x: Tensor
+    y: Tensor
+    counts: Tensor
+    x_check: Tensor
+    y_check: Tensor
+    mask_check: Tensor
+    widths: list[int]
+    seeds: list[int]
+
+
+def validation_records(records: int) -> int:
+    """How many of the newest records decide when to stop; at least one is left to fit."""
+    return 0 if records < 2 else max(1, records * 15 // 100)
+
+
+def validation_bucket(size: int) -> int:
+    """Room for the validation records of any job whose fitted records fill a bucket of `size`."""
+    return padded(size * 15 // 85 + 2)
+
+
+def _layout(spec: Spec, features: int) -> tuple[list[_Layer], int]:
+    sizes = [features, *(padded(width) for width in spec.hidden), spec.outputs]
+    layers, at = [], 0
+    for inputs, outputs in pairwise(sizes):
+        bias = at + inputs * outputs
+        layers.append(_Layer(inputs, outputs, at, bias))
+        at = bias + padded(outputs)
+    return layers, at
+
+
+def _views(flat: Tensor, layers: list[_Layer]) -> Views:
+    return [
+        (
+            flat[:, one.weight : one.bias].view(-1, one.inputs, one.outputs),
+            flat[:, one.bias : one.bias + one.outputs].unsqueeze(1),
+        )
+        for one in layers
+    ]
+
+
+def _first_weights(
+    spec: Spec, layers: list[_Layer], size: int, width: int, generator: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """He's initial weights; padded units get none and, without a gradient, stay at zero."""
+    flat = np.zeros(size, np.float32)
+    sizes = [width, *spec.hidden, spec.outputs]
+    for one, (inputs, outputs) in zip(layers, pairwise(sizes), strict=True):
+        values = generator.standard_normal((inputs, outputs)) * np.sqrt(2.0 / max(inputs, 1))
+        block = flat[one.weight : one.bias].reshape(one.inputs, one.outputs)
+        block[:inputs, :outputs] = values
+    return flat
+
+
+def _orders(
+    generator: np.random.Generator, count: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Strides and starts of the next epochs: record (stride j + start) mod count comes j-th."""
+    strides = generator.integers(1, max(count, 2), _BLOCK)
+    strides = np.where(np.gcd(strides, count) == 1, strides, 1)
+    return strides, generator.integers(0, count, _BLOCK)
+
+
+def _forward(x: Tensor, views: Views) -> list[Tensor]:
+    """Inputs of each layer, and at the end the outputs, (models, records, outputs)."""
+    values = [x]
+    for i, (weight, bias) in enumerate(views):
+        z = torch.baddbmm(bias, values[-1], weight)
+        values.append(z.relu_() if i + 1 < len(views) else z)
+    return values
+
+
+def _slope(spec: Spec, outputs: Tensor, y: Tensor) -> Tensor:
+    """Gradient of the loss by the outputs, (models, records, outputs)."""
+    if spec.task == "multiclass":
+        return torch.softmax(outputs, dim=2) - functional.one_hot(y.long(), spec.outputs)
+    if spec.task == "binary":
+        return torch.sigmoid(outputs) - y.unsqueeze(2)
+    residual = outputs - y.unsqueeze(2)
+    if spec.loss == "absolute":
+        return torch.clamp(residual / _HUBER, -1.0, 1.0)
+    return residual
+
+
+def _loss(spec: Spec, outputs: Tensor, y: Tensor, mask: Tensor) -> Tensor:
+    """Mean loss of each model, (models,)."""
+    if spec.task == "multiclass":
+        chosen = torch.log_softmax(outputs, dim=2).gather(2, y.long().unsqueeze(2)).squeeze(2)
+        values = -chosen
+    elif spec.task == "binary":
+        values = functional.softplus(outputs.squeeze(2)) - y * outputs.squeeze(2)
+    else:
+        residual = outputs.squeeze(2) - y
+        values = residual.abs() if spec.loss == "absolute" else residual.square()
+    return (values * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
+
+
+class _Run:
+    """The models of a stack that are not finished, one a row, and the best weights of all."""
+
+    def __init__(self, spec: Spec, stack: Stack) -> None:
+        models, self.size, features = stack.x.shape
+        device = stack.x.device
+        self.spec, self.stack = spec, stack
+        self.layers, total = _layout(spec, features)
+        self.generators = [np.random.default_rng(seed) for seed in stack.seeds]
+        first = [
+            _first_weights(spec, self.layers, total, width, generator)
+            for width, generator in zip(stack.widths, self.generators, strict=True)
+        ]
+        self.flat_x, self.flat_y = stack.x.reshape(-1, features), stack.y.reshape(-1)
+        self.ramp = torch.arange(self.size, device=device)
+        self.batch = min(padded(spec.batch_records), bucket(self.size))
+        self.time = 0
+        self.best = torch.from_numpy(np.stack(first)).to(device)  # (models, parameters)
+        self.best_epoch = [0] * models
+        decay = torch.zeros(total, device=device)
+        for one in self.layers:
+            decay[one.weight : one.bias] = spec.l2
+
+        # From here on one row a model that is still in the stack.
+        self.model = torch.arange(models, device=device)
+        self.params = self.best.clone()
+        self.moment1, self.moment2 = torch.zeros_like(self.params), torch.zeros_like(self.params)
+        self.decay = decay / stack.counts.unsqueeze(1).to(self.params.dtype)
+        self.counts = stack.counts
+        self.checks = (stack.x_check, stack.y_check, stack.mask_check)
+        self.kept = self.params.clone()
+        self.lowest = torch.full((models,), torch.inf, device=device)
+        self.waited, self.taken = torch.zeros_like(self.counts), torch.zeros_like(self.counts)
+        self.over = torch.zeros(models, dtype=torch.bool, device=device)
+        self.strides = self.starts = torch.zeros((models, 0), dtype=torch.int64, device=device)
+
+    def epoch(self, number: int, check: Check) -> None:
+        """One walk through the records."""
+        at = number % _BLOCK
+        if at == 0:
+            drawn = [
+                _orders(self.generators[model], count)
+                for model, count in zip(self.model.tolist(), self.counts.tolist(), strict=True)
+            ]
+            device = self.params.device
+            self.strides = torch.from_numpy(np.stack([one[0] for one in drawn])).to(device)
+            self.starts = torch.from_numpy(np.stack([one[1] for one in drawn])).to(device)
+        places = self.strides[:, at, None] * self.ramp + self.starts[:, at, None]
+        places = places % self.counts.unsqueeze(1) + (self.model * self.size).unsqueeze(1)
+        views = _views(self.params, self.layers)
+        slopes = torch.zeros_like(self.params)
+        slope_views = _views(slopes, self.layers)
+        for chosen in torch.split(places, self.batch, dim=1):  # (rows, batch)
+            check()
+            self._slopes(chosen, views, slope_views)
+            slopes.addcmul_(self.params, self.decay)
+            self._adam(slopes)
+
+    def _slopes(self, chosen: Tensor, views: Views, slopes: Views) -> None:
+        values = _forward(self.flat_x[chosen], views)
+        delta = _slope(self.spec, values[-1], self.flat_y[chosen]) / chosen.shape[1]
+        for i in reversed(range(len(self.layers))):
+            slopes[i][0].copy_(torch.bmm(values[i].mT, delta))
+            slopes[i][1].copy_(delta.sum(dim=1, keepdim=True))
+            if i:
+                delta = torch.bmm(delta, views[i][0].mT) * (values[i] > 0.0)
+
+    def _adam(self, slopes: Tensor) -> None:
+        """Kingma and Ba, *Adam*, 2015, algorithm 1, in its efficient form of section 2."""
+        self.time += 1
+        self.moment1.lerp_(slopes, 1.0 - _BETA1)
+        self.moment2.mul_(_BETA2).addcmul_(slopes, slopes, value=1.0 - _BETA2)
+        rate = self.spec.learning_rate * (1.0 - _BETA2**self.time) ** 0.5
+        rate /= 1.0 - _BETA1**self.time
+        self.params.addcdiv_(self.moment1, self.moment2.sqrt().add_(_EPSILON), value=-rate)
+
+    def judge(self, number: int) -> bool:
+        """Keep weights that are better on the validation records; whether any model goes on."""
+        x, y, mask = self.checks
+        losses = _loss(self.spec, _forward(x, _views(self.params, self.layers))[-1], y, mask)
+        better = (losses < self.lowest) & ~self.over
+        self.kept = torch.where(better.unsqueeze(1), self.params, self.kept)
+        self.lowest = torch.where(better, losses, self.lowest)
+        self.taken = torch.where(better, number + 1, self.taken)
+        self.waited = torch.where(better, 0, self.waited + 1)
+        self.over |= self.waited >= self.spec.patience  # for good, however long it stays here
+        rows = torch.nonzero(~self.over).squeeze(1).tolist()
+        if rows and 2 * len(rows) <= len(self.over) and len(self.over) > 2:
+            if len(rows) == 1:  # a stack of one takes another path through the library
+                rows = sorted([*rows, 0 if rows[0] else 1])
+            self.keep()
+            self._shrink(torch.tensor(rows, device=self.params.device))
+        return bool(rows)
+
+    def keep(self) -> None:
+        """Write down the best weights of every row."""
+        self.best[self.model] = self.kept
+        for model, epoch in zip(self.model.tolist(), self.taken.tolist(), strict=True):
+            self.best_epoch[model] = epoch
+
+    def _shrink(self, rows: Tensor) -> None:
+        self.checks = (self.checks[0][rows], self.checks[1][rows], self.checks[2][rows])
+        for name in (
+            "model",
+            "params",
+            "moment1",
+            "moment2",
+            "decay",
+            "counts",
+            "kept",
+            "lowest",
+            "waited",
+            "taken",
+            "over",
+            "strides",
+            "starts",
+        ):
+            setattr(self, name, getattr(self, name)[rows])
+
+
+def train(spec: Spec, stack: Stack, check: Check) -> list[tuple[Weights, int]]:
+    """Train a stack of at least two models.
+
+    A model's weights are those of its best epoch on its newest records; it is finished after
+    `spec.patience` epochs without a better one, and leaves the stack when half of it is finished.
+
+    Args:
+        spec: Shared by all models.
+        stack: Their records.
+        check: Called every step; raises to give up.
+
+    Returns:
+        Weights of each model, float32 and unpadded, and the epoch they are of.
+    """
+    run = _Run(spec, stack)
+    for number in range(spec.epochs):
+        run.epoch(number, check)
+        if not run.judge(number):
+            break
+    run.keep()
+    flat = run.best.cpu().numpy()
+    return [
+        (_unpack(spec, run.layers, flat[model], width), run.best_epoch[model])
+        for model, width in enumerate(stack.widths)
+    ]
+
+
+def _unpack(spec: Spec, layers: list[_Layer], flat: npt.NDArray[np.float32], width: int) -> Weights:
+    weights: Weights = {}
+    sizes = [width, *spec.hidden, spec.outputs]
+    for i, (one, (inputs, outputs)) in enumerate(zip(layers, pairwise(sizes), strict=True)):
+        block = flat[one.weight : one.bias].reshape(one.inputs, one.outputs)
+        weights[f"weight.{i}"] = np.ascontiguousarray(block[:inputs, :outputs])
+        weights[f"bias.{i}"] = flat[one.bias : one.bias + outputs].copy()
+    return weights

@@ -1,0 +1,221 @@
+"""Outcomes and consumed offsets in one Kafka transaction: all of it is seen, or nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError as ClientError
+
+from driftloop.errors import DeliveryError, KafkaError
+
+TRANSACTION_MS = 10_000
+_CALL_SECONDS = 5.0
+_QUICK_SECONDS = 0.5
+_HUNG_SECONDS = 15.0
+_FENCED = (ClientError._FENCED, ClientError.PRODUCER_FENCED)  # noqa: SLF001  # public error codes
+_log = structlog.get_logger(__name__)
+
+
+class Message(NamedTuple):
+    """A message of a transaction; a partition of -1 lets the key choose."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+class FencedError(KafkaError):
+    """Another trainer uses the same instance name."""
+
+
+def rival(instance: str) -> str:
+    """What is said when another trainer has the same name."""
+    return (
+        f"another trainer runs as instance {instance!r}: give each its own trainer.instance, or "
+        "leave it empty"
+    )
+
+
+class RenewedError(KafkaError):
+    """The producer had to be made anew: whether the last transaction took effect is not known."""
+
+
+class _HungError(Exception):
+    """The client does not return from a call."""
+
+
+class Publisher:
+    """A transactional producer.
+
+    Args:
+        client: Client properties.
+        instance: The transactional id: one trainer at a time has it.
+        pause: Called between tries while the broker is away; raises to give up.
+
+    Raises:
+        KafkaError: The broker refuses transactions for good.
+    """
+
+    def __init__(self, client: Mapping[str, Any], instance: str, pause: Callable[[], None]) -> None:
+        self._client = client
+        self._instance = instance
+        self._pause = pause
+        self._renew()
+
+    def _renew(self) -> None:
+        while True:
+            self._producer = self._connect()
+            try:
+                return self._patiently(partial(self._producer.init_transactions, _CALL_SECONDS))
+            except _HungError:
+                _log.warning("the client hangs, it is made anew", instance=self._instance)
+
+    def _connect(self) -> Producer:
+        return Producer(
+            {
+                "linger.ms": 5,
+                "compression.type": "lz4",
+                "message.max.bytes": 16 * 1024 * 1024,
+                **self._client,
+                "transactional.id": self._instance,
+                "enable.idempotence": True,
+                "acks": "all",
+                "transaction.timeout.ms": TRANSACTION_MS,
+                "delivery.timeout.ms": TRANSACTION_MS,
+            }
+        )
+
+    def publish(
+        self, messages: Sequence[Message], offsets: Sequence[TopicPartition], consumer: Consumer
+    ) -> bool:
+        """Write messages and offsets, all or nothing.
+
+        Args:
+            messages: What to write.
+            offsets: The next offset to consume of each partition.
+            consumer: A member of the group; the broker checks that it still is.
+
+        Returns:
+            False when the transaction was aborted: nothing was written, try again.
+
+        Raises:
+            FencedError: Another trainer has the same instance name.
+            RenewedError: Look whether the messages are there, then try again.
+        """
+        try:
+            return self._attempt(messages, offsets, consumer)
+        except _HungError:
+            _log.warning("the client hangs, it is made anew", instance=self._instance)
+            self._renew()
+            raise RenewedError("a call of the client did not return") from None
+
+    def _attempt(
+        self, messages: Sequence[Message], offsets: Sequence[TopicPartition], consumer: Consumer
+    ) -> bool:
+        producer = self._producer  # a call that hangs holds on to it, never to its successor
+        try:
+            producer.begin_transaction()
+            failures: list[str] = []
+
+            def report(error: ClientError | None, _: Any) -> None:
+                if error is not None:
+                    failures.append(error.str())
+
+            for one in messages:
+                self._produce(one, report)
+            group = consumer.consumer_group_metadata()
+            self._patiently(
+                lambda: producer.send_offsets_to_transaction(list(offsets), group, _CALL_SECONDS)
+            )
+            self._patiently(lambda: producer.commit_transaction(_CALL_SECONDS))
+            if failures:  # the client refuses to commit such a transaction; never seen
+                raise DeliveryError(f"a committed message was not acknowledged: {failures[0]}")
+        except KafkaException as error:
+            cause = error.args[0]
+            _log.warning("transaction failed", error=cause.name(), why=cause.str())
+            if cause.txn_requires_abort():
+                return self._abort()
+            self._recover(cause)
+        return True
+
+    def _produce(self, one: Message, report: Callable[[Any, Any], None]) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    one.topic,
+                    partition=one.partition,
+                    key=one.key,
+                    value=one.value,
+                    headers=list(one.headers),
+                    on_delivery=report,
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+                self._pause()
+            else:
+                self._producer.poll(0)
+                return
+
+    def _abort(self) -> bool:
+        producer = self._producer
+        try:
+            self._patiently(lambda: producer.abort_transaction(_CALL_SECONDS))
+        except KafkaException as error:
+            self._recover(error.args[0])
+        return False
+
+    def _recover(self, cause: ClientError) -> None:
+        """After a fatal error: tell a rival from a transaction that the broker ended by itself."""
+        if cause.code() in _FENCED:
+            raise FencedError(rival(self._instance))
+        self._renew()
+        raise RenewedError(f"{cause.name()}: {cause.str()}")
+
+    def _bounded(self, call: Callable[[], None]) -> None:
+        """Make a call that must not block for long, whatever the client does.
+
+        ``send_offsets_to_transaction`` ignores its timeout and may block for good when the broker
+        goes away in the middle of it (librdkafka's issue 5456). Its thread is then left alone with
+        its producer, which the new one fences.
+
+        Raises:
+            _HungError: It blocks.
+        """
+        failures: list[BaseException] = []
+
+        def target() -> None:
+            try:
+                call()
+            except BaseException as error:  # noqa: BLE001  # raised again by the caller
+                failures.append(error)
+
+        thread = threading.Thread(target=target, name="driftloop-transaction", daemon=True)
+        thread.start()
+        deadline = time.monotonic() + _HUNG_SECONDS
+        thread.join(_QUICK_SECONDS)
+        while thread.is_alive():
+            if time.monotonic() > deadline:
+                raise _HungError
+            self._pause()
+        if failures:
+            raise failures[0]
+
+    def _patiently(self, call: Callable[[], None]) -> None:
+        """Repeat a call until it succeeds or fails for good."""
+        while True:
+            try:
+                return self._bounded(call)
+            except KafkaException as error:
+                cause = error.args[0]
+                if not cause.retriable():
+                    raise
+                _log.warning("broker slow or away", error=cause.name(), why=cause.str())
+            self._pause()

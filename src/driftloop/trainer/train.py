@@ -1,0 +1,221 @@
+"""Training jobs: grouped by what they share, stacked, and trained a whole group at once.
+
+The same job gives the same weights whoever shares its stack, bit for bit on a CPU: everything is
+padded by a function of the job alone, no sum runs over two models, and each stack is computed by
+one thread. Several stacks are computed beside each other.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from driftloop.errors import Fault, SettingsError
+from driftloop.models.artifact import Weights
+from driftloop.trainer import linear, mlp
+from driftloop.trainer.job import Check, Fitted, Job, Spec, padded, target_of
+
+_CPU_MODELS = 32
+"""Models of a stack on a CPU: their values of one step stay in its cache."""
+_CPU_VALUES, _GPU_VALUES = 2**24, 2**28
+
+
+def device_of(setting: str) -> torch.device:
+    """The device for ``trainer.device``: ``auto`` takes CUDA where there is one.
+
+    Raises:
+        SettingsError: A CUDA device is asked for that is not there.
+    """
+    if setting == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(setting)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        rule = f"a device that is there ({torch.cuda.device_count()} CUDA devices)"
+        raise SettingsError([Fault("trainer.device", repr(setting), rule, "use 'auto' or 'cpu'")])
+    return device
+
+
+def fit(jobs: Sequence[Job], device: torch.device, check: Check = lambda: None) -> list[Fitted]:
+    """Train every job.
+
+    Args:
+        jobs: Of any kinds and shapes.
+        device: Where.
+        check: Called often, from several threads; what it raises ends the training.
+
+    Returns:
+        One result a job, in their order. Weights may be non-finite when a job diverged.
+    """
+    results = []
+    for found in fit_each(jobs, device, check):
+        if isinstance(found, Exception):
+            raise found
+        results.append(found)
+    return results
+
+
+def fit_each(
+    jobs: Sequence[Job], device: torch.device, check: Check = lambda: None
+) -> list[Fitted | Exception]:
+    """As `fit`, but where a stack fails its jobs get the exception and the others go on."""
+    if not jobs:
+        return []
+    stacks = _stacks(jobs, device)
+    results: dict[int, Fitted | Exception] = {}
+    workers = 1 if device.type == "cuda" else min(_processors(), len(stacks))
+    with _one_thread(device), ThreadPoolExecutor(workers, "driftloop-fit") as pool:
+        futures = [
+            pool.submit(fit_stack, spec, [jobs[i] for i in members], device, check)
+            for spec, members in stacks
+        ]
+        for (_, members), future in zip(stacks, futures, strict=True):
+            error = future.exception()
+            if error is None:
+                results.update(zip(members, future.result(), strict=True))
+            elif isinstance(error, Exception):
+                results.update(dict.fromkeys(members, error))
+            else:
+                raise error
+    return [results[i] for i in range(len(jobs))]
+
+
+def _stacks(jobs: Sequence[Job], device: torch.device) -> list[tuple[Spec, list[int]]]:
+    """Which jobs are stacked; the largest first, for they decide when all are done."""
+    groups: dict[tuple[Spec, tuple[int, int]], list[int]] = defaultdict(list)
+    for i, job in enumerate(jobs):
+        groups[job.spec, job.shape].append(i)
+    stacks = []
+    for (spec, (records, width)), members in groups.items():
+        most = _stack_width(records * width, device)
+        stacks += [(spec, members[first : first + most]) for first in range(0, len(members), most)]
+    return sorted(stacks, key=lambda one: -jobs[one[1][0]].shape[0] * len(one[1]))
+
+
+def fit_stack(
+    spec: Spec, jobs: Sequence[Job], device: torch.device, check: Check = lambda: None
+) -> list[Fitted]:
+    """Train jobs of one spec and one padded shape as one stack, on the calling thread."""
+    began = time.perf_counter()
+    check()
+    # With one model the libraries take other paths, with other roundings.
+    doubled = [*jobs, jobs[0]] if len(jobs) == 1 else list(jobs)
+    targets = [target_of(spec, job.labels) for job in doubled]
+    with torch.inference_mode():
+        trainer = _fit_linear if spec.kind == "linear" else _fit_mlp
+        found = trainer(spec, doubled, targets, device, check)
+    seconds = (time.perf_counter() - began) / len(jobs)
+    return [
+        Fitted(weights=weights, target=target, epochs=epochs, seconds=seconds)
+        for (weights, epochs), target, _ in zip(found, targets, jobs, strict=False)
+    ]
+
+
+def _fit_linear(
+    spec: Spec,
+    jobs: Sequence[Job],
+    targets: Sequence[tuple[float, float]],
+    device: torch.device,
+    check: Check,
+) -> list[tuple[Weights, int]]:
+    records, width = jobs[0].shape
+    x = np.zeros((len(jobs), records, width))
+    y = np.zeros((len(jobs), records))
+    mask = np.zeros((len(jobs), records))
+    widths = [job.inputs.shape[1] for job in jobs]
+    for i, (job, (mean, deviation)) in enumerate(zip(jobs, targets, strict=True)):
+        count = len(job.inputs)
+        x[i, :count, : widths[i]] = job.inputs
+        x[i, :count, widths[i]] = 1.0
+        y[i, :count] = (job.labels - mean) / deviation
+        mask[i, :count] = 1.0
+    solved = linear.solve(spec, _to(x, device), _to(y, device), _to(mask, device), widths, check)
+    values = solved.cpu().numpy()  # (models, features, outputs)
+    return [
+        ({"weight.0": values[i, :w].copy(), "bias.0": values[i, w].copy()}, 0)
+        for i, w in enumerate(widths)
+    ]
+
+
+def _fit_mlp(
+    spec: Spec,
+    jobs: Sequence[Job],
+    targets: Sequence[tuple[float, float]],
+    device: torch.device,
+    check: Check,
+) -> list[tuple[Weights, int]]:
+    size, room = jobs[0].shape[0], mlp.validation_bucket(jobs[0].shape[0])
+    width = padded(max(job.inputs.shape[1] for job in jobs))
+    models = len(jobs)
+    x = np.zeros((models, size, width), np.float32)
+    y = np.zeros((models, size), np.float32)
+    x_check = np.zeros((models, room, width), np.float32)
+    y_check, mask_check = np.zeros((2, models, room), np.float32)
+    counts = np.zeros(models, np.int64)
+    for i, (job, (mean, deviation)) in enumerate(zip(jobs, targets, strict=True)):
+        labels = (job.labels - mean) / deviation
+        held = mlp.validation_records(len(labels))
+        count = len(labels) - held
+        # The walk through the records is regular, so their places are drawn once.
+        order = np.random.default_rng([job.seed, 1]).permutation(count)
+        x[i, :count, : job.inputs.shape[1]] = job.inputs[order]
+        y[i, :count] = labels[order]
+        x_check[i, :held, : job.inputs.shape[1]] = job.inputs[count:]
+        y_check[i, :held] = labels[count:]
+        mask_check[i, :held] = 1.0
+        counts[i] = count
+    stack = mlp.Stack(
+        x=_to(x, device),
+        y=_to(y, device),
+        counts=_to(counts, device),
+        x_check=_to(x_check, device),
+        y_check=_to(y_check, device),
+        mask_check=_to(mask_check, device),
+        widths=[job.inputs.shape[1] for job in jobs],
+        seeds=[job.seed for job in jobs],
+    )
+    return mlp.train(spec, stack, check)
+
+
+def _to(values: npt.NDArray[Any], device: torch.device) -> Tensor:
+    return torch.from_numpy(values).to(device)
+
+
+def _stack_width(values: int, device: torch.device) -> int:
+    if device.type == "cuda":
+        return max(2, _GPU_VALUES // values)
+    return max(2, min(_CPU_MODELS, _CPU_VALUES // values))
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def _one_thread(device: torch.device) -> Iterator[None]:
+    """On a CPU, let each operation run on the thread that calls it.
+
+    How an operation is split among threads depends on the size of the whole stack, and the ends of
+    the pieces round otherwise than their middles.
+    """
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+__all__ = ["device_of", "fit", "fit_stack"]

@@ -1,0 +1,349 @@
+"""A batch of requests to their outcomes: load, split, train together, gate, train again, store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import structlog
+import torch
+
+from driftloop.errors import (
+    ArtifactCorruptedError,
+    ArtifactNotFoundError,
+    KafkaUnavailableError,
+    SettingsError,
+    StoreError,
+    TrainingError,
+)
+from driftloop.messages import Cost, ModelPublished, RetrainRequested, TrainingFinished, event_id
+from driftloop.models import FORMAT, Encoding, ModelArtifact, ModelStore, predict
+from driftloop.records import Columns
+from driftloop.settings import Profile, Settings
+from driftloop.statistics.losses import compute
+from driftloop.trainer import gate
+from driftloop.trainer.dataset import Dataset, job_of, split
+from driftloop.trainer.history import Current
+from driftloop.trainer.job import CancelledTrainingError, Check, Fitted, Job, seed_of
+from driftloop.trainer.load import Wanted, load
+from driftloop.trainer.train import fit_each
+
+_RESTORE = (
+    "restore the file, or send a tombstone for the stream to the topic of models: its next model "
+    "is then published without a champion"
+)
+_log = structlog.get_logger(__name__)
+
+
+class Result(NamedTuple):
+    """What a request led to."""
+
+    request: RetrainRequested
+    finished: TrainingFinished
+    published: ModelPublished | None
+
+
+@dataclass(slots=True, eq=False)
+class _Task:
+    """A request on its way through the steps; `error` or `verdict` ends it early."""
+
+    request: RetrainRequested
+    current: Current
+    profile: Profile | None = None
+    data: Dataset | None = None
+    encoding: Encoding | None = None
+    job: Job | None = None
+    fitted: Fitted | None = None
+    champion: ModelArtifact | None = None
+    verdict: gate.Verdict | None = None
+    published: ModelPublished | None = None
+    error: TrainingError | None = None
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def going(self) -> bool:
+        return self.error is None and (self.verdict is None or self.verdict.accepted)
+
+
+class Trainer:
+    """Trains requests; knows the settings, the store and the device, but no consumer group.
+
+    Args:
+        settings: The whole configuration.
+        device: Where models are trained.
+        now_ms: Wall clock, milliseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        device: torch.device,
+        now_ms: Callable[[], int] = lambda: round(time.time() * 1000),
+    ) -> None:
+        self._settings = settings
+        self._client = settings.kafka.client()
+        self._store = ModelStore(settings.store)
+        self._device = device
+        self._now_ms = now_ms
+
+    def run(
+        self,
+        requests: Sequence[RetrainRequested],
+        current: Mapping[str, Current],
+        check: Check = lambda: None,
+    ) -> list[Result]:
+        """Serve requests of different streams.
+
+        Args:
+            requests: At most one a stream.
+            current: The streams' newest versions.
+            check: Called often; raises to give up.
+
+        Returns:
+            One result a request, in their order.
+
+        Raises:
+            KafkaUnavailableError: No broker answers; nothing is lost, try again.
+        """
+        tasks = [_Task(one, current.get(one.stream, Current(None, 0))) for one in requests]
+        self._load(tasks, check)
+        self._each(tasks, self._prepare, check)
+        self._fit(tasks, check)
+        self._each(tasks, self._judge, check)
+        again = [task for task in tasks if task.going and _profile(task).training.refit]
+        self._each(again, self._prepare_again, check)
+        self._fit(again, check)
+        self._each(tasks, self._save, check)
+        return [self._result(task) for task in tasks]
+
+    def _each(self, tasks: Sequence[_Task], step: Callable[[_Task], None], check: Check) -> None:
+        """Run a step for every task that is not finished; an error ends that task alone."""
+        for task in tasks:
+            if not task.going:
+                continue
+            check()
+            try:
+                step(task)
+            except TrainingError as error:
+                task.error = error
+            except (CancelledTrainingError, KafkaUnavailableError):
+                raise
+            except Exception as error:  # noqa: BLE001  # one request must not end the others
+                _log.exception(
+                    "request failed", stream=task.request.stream, event_id=task.request.id
+                )
+                task.error = _internal(error)
+
+    def _load(self, tasks: Sequence[_Task], check: Check) -> None:
+        wanted: dict[str, Wanted] = {}
+        for task in tasks:
+            name = task.request.profile
+            task.profile = self._settings.profiles.get(name)
+            if task.profile is None:
+                known = ", ".join(self._settings.profiles)
+                task.error = TrainingError(
+                    "unknown-profile",
+                    f"profile {name!r} is not in the trainer's configuration (known: {known}): "
+                    "give monitor and trainer the same driftloop.toml",
+                )
+            else:
+                wanted[task.request.id] = Wanted(task.profile, task.request.data)
+        loaded = load(self._client, wanted, check) if wanted else {}
+        for task in tasks:
+            found = loaded.get(task.request.id)
+            if isinstance(found, TrainingError):
+                task.error = found
+            elif found is not None:
+                self._each([task], lambda one, rows=found: _split(one, rows), check)  # type: ignore[misc]
+
+    def _prepare(self, task: _Task) -> None:
+        if task.current.event is not None:
+            task.champion = self._champion(task, task.current.event)
+        data = _data(task)
+        seed = seed_of(task.request.id, self._settings.trainer.seed)
+        task.encoding, task.job = job_of(_profile(task), data.fitted, seed)
+
+    def _champion(self, task: _Task, event: ModelPublished) -> ModelArtifact | None:
+        try:
+            champion = self._store.load(event.uri, event.sha256)
+        except ArtifactNotFoundError as error:
+            raise TrainingError("champion-missing", f"{error}; {_RESTORE}") from error
+        except ArtifactCorruptedError as error:
+            raise TrainingError("champion-corrupted", f"{error}; {_RESTORE}") from error
+        except StoreError as error:
+            raise TrainingError("champion-unreadable", f"{error}; {_RESTORE}") from error
+        profile = _profile(task)
+        features = (tuple(profile.features.numeric), tuple(profile.features.categorical))
+        same = features == (champion.encoding.numeric, champion.encoding.categorical)
+        if same and (champion.task, champion.classes) == (profile.task, tuple(profile.classes)):
+            return champion
+        task.notes.append(f"champion {event.version} has another task or features: not compared")
+        return None
+
+    def _prepare_again(self, task: _Task) -> None:
+        seed = seed_of(task.request.id, self._settings.trainer.seed)
+        task.encoding, task.job = job_of(_profile(task), _data(task).all, seed)
+
+    def _fit(self, tasks: Sequence[_Task], check: Check) -> None:
+        going = [task for task in tasks if task.going]
+        jobs = [task.job for task in going if task.job is not None]
+        for task, found in zip(going, fit_each(jobs, self._device, check), strict=True):
+            if isinstance(found, CancelledTrainingError | KafkaUnavailableError):
+                raise found
+            if isinstance(found, Exception):
+                _log.error(
+                    "training failed",
+                    stream=task.request.stream,
+                    event_id=task.request.id,
+                    exc_info=found,
+                )
+                task.error = _internal(found)
+                continue
+            task.fitted = found
+            task.seconds += found.seconds
+            if not all(np.isfinite(value).all() for value in found.weights.values()):
+                task.error = TrainingError(
+                    "diverged",
+                    "the weights are not finite: lower model.learning_rate, or look for extreme "
+                    "values among labels and features",
+                )
+
+    def _judge(self, task: _Task) -> None:
+        profile, data = _profile(task), _data(task)
+        held = data.held
+        artifact = self._artifact(task, "candidate")
+        challenger = compute(profile.loss, held.y, predict(artifact, held.x, held.categories))
+        champion = None
+        if task.champion is not None:
+            predicted = predict(task.champion, held.x, held.categories)
+            champion = compute(profile.loss, held.y, predicted)
+        trivial = gate.trivial_losses(profile, data.fitted.y, held.y)
+        task.verdict = gate.judge(profile, challenger, champion, trivial)
+        if task.verdict.reason == "not-finite":
+            raise TrainingError("diverged", task.verdict.detail)
+
+    def _save(self, task: _Task) -> None:
+        request, verdict = task.request, task.verdict
+        if verdict is None:
+            return
+        sequence = task.current.sequence + 1
+        artifact = self._artifact(task, f"v{sequence}")
+        try:
+            uri, digest = self._store.save(request.stream, artifact.version, artifact)
+        except StoreError as error:
+            raise TrainingError("store-unwritable", str(error)) from error
+        task.published = ModelPublished(
+            id=event_id(request.stream, request.profile_hash, "model", [request.id]),
+            stream=request.stream,
+            profile=request.profile,
+            version=artifact.version,
+            sequence=sequence,
+            parent_version=task.current.event.version if task.current.event else None,
+            kind=artifact.kind,
+            uri=uri,
+            sha256=digest,
+            format=FORMAT,
+            champion=verdict.champion,
+            challenger=verdict.challenger,
+            data=request.data,
+            cost=self._cost(task),
+            request_id=request.id,
+            published_at=self._now_ms(),
+        )
+
+    def _artifact(self, task: _Task, version: str) -> ModelArtifact:
+        profile, fitted, job = _profile(task), task.fitted, task.job
+        if fitted is None or job is None or task.encoding is None:
+            raise TrainingError("internal", "the request was not trained")
+        verdict = task.verdict
+        return ModelArtifact(
+            kind=profile.model.kind,
+            task=profile.task,
+            stream=task.request.stream,
+            version=version,
+            request_id=task.request.id,
+            encoding=task.encoding,
+            classes=tuple(profile.classes),
+            weights=fitted.weights,
+            target=fitted.target,
+            loss=profile.loss,
+            data=tuple(task.request.data),
+            champion=verdict.champion if verdict else None,
+            challenger=verdict.challenger if verdict else {},
+            seed=job.seed,
+            records=len(job.labels),
+        )
+
+    def _cost(self, task: _Task) -> Cost:
+        records = len(task.data.all) if task.data else 0
+        return Cost(seconds=task.seconds, records=records, device=str(self._device))
+
+    def _result(self, task: _Task) -> Result:
+        request, verdict, published = task.request, task.verdict, task.published
+        details = list(task.notes)
+        reason = ""
+        if task.error is not None:
+            outcome, reason = "failed", task.error.reason
+            details.insert(0, str(task.error))
+        elif published is not None:
+            outcome = "published"
+        else:
+            outcome = "rejected"
+            reason = verdict.reason if verdict else ""
+            details.insert(0, verdict.detail if verdict else "")
+        finished = finish(
+            request,
+            outcome,
+            reason,
+            "; ".join(details),
+            self._now_ms(),
+            version=published.version if published else None,
+            champion=verdict.champion if verdict else None,
+            challenger=verdict.challenger if verdict else None,
+            cost=self._cost(task) if task.fitted else None,
+        )
+        return Result(request, finished, published)
+
+
+def finish(
+    request: RetrainRequested, outcome: Any, reason: str, detail: str, now_ms: int, **more: Any
+) -> TrainingFinished:
+    """The one outcome of a request; its id follows from the request's."""
+    return TrainingFinished(
+        id=event_id(request.stream, request.profile_hash, "training", [request.id]),
+        stream=request.stream,
+        profile=request.profile,
+        request_id=request.id,
+        outcome=outcome,
+        reason=reason,
+        detail=detail,
+        finished_at=now_ms,
+        **more,
+    )
+
+
+def _split(task: _Task, rows: Columns) -> None:
+    task.data = split(_profile(task), rows)
+
+
+def _internal(error: BaseException) -> TrainingError:
+    kind = "SettingsError" if isinstance(error, SettingsError) else type(error).__name__
+    return TrainingError(
+        "internal", f"{kind}: {error}; the trainer's log has the traceback under the request's id"
+    )
+
+
+def _profile(task: _Task) -> Profile:
+    if task.profile is None:
+        raise TrainingError("internal", "the request has no profile")
+    return task.profile
+
+
+def _data(task: _Task) -> Dataset:
+    if task.data is None:
+        raise TrainingError("internal", "the request has no records")
+    return task.data
