@@ -1,0 +1,1 @@
+"""The ``driftloop`` command: one module a command group."""

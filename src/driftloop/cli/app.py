@@ -1,0 +1,88 @@
+"""The ``driftloop`` command: lists the command groups, and loads only the one that is asked for.
+
+So ``driftloop kafka`` needs neither bytewax nor torch, and ``driftloop --help`` is quick. A command
+group is a module with a `typer.Typer` named ``app``, and a line in `_COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+from typer.core import TyperCommand, TyperGroup
+
+from driftloop import __version__
+from driftloop.errors import DriftloopError
+
+# Name: (module, the line that `driftloop --help` shows).
+_COMMANDS = {
+    "demo": (
+        "driftloop.cli.demo",
+        "Replay the flights of 2013 and watch models drift and recover.",
+    ),
+    "kafka": ("driftloop.cli.kafka", "Start, stop and look at a local Kafka."),
+    "config": ("driftloop.cli.config", "Check, show and start a configuration."),
+    "health": ("driftloop.cli.health", "Say whether a part on this machine is alive."),
+    "monitor": ("driftloop.cli.monitor", "Watch the streams and request retraining."),
+    "trainer": ("driftloop.cli.trainer", "Serve retrain requests."),
+    "scorer": ("driftloop.cli.scorer", "Predict with each stream's current model."),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Shows a line for each command group and imports a group when it is run."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name the command groups that are installed."""
+        del ctx
+        return [name for name, (module, _) in _COMMANDS.items() if find_spec(module)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
+        """Give a stand-in that knows its help line."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        return TyperCommand(cmd_name, help=_COMMANDS[cmd_name][1])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Load the command that is about to run."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and command is not None:
+            loaded = typer.main.get_command(import_module(_COMMANDS[name][0]).app)
+            loaded.name = name
+            return name, loaded, rest
+        return name, command, rest
+
+
+app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001
+    if wanted:
+        typer.echo(f"driftloop {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Watch prediction streams on Kafka and retrain the models that drift."""
+    del version
+
+
+def main() -> None:
+    """Run the command line; an error that Driftloop raises is told in words, with exit status 1."""
+    try:
+        app()
+    except DriftloopError as error:
+        told = Text.assemble(("Error: ", "bold red"), str(error))
+        Console(stderr=True, highlight=False).print(told, soft_wrap=True)
+        sys.exit(1)

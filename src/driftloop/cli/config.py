@@ -1,0 +1,95 @@
+"""``driftloop config``: check, show and start a configuration."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from driftloop.errors import SettingsError
+from driftloop.settings import DEFAULT_FILE, Settings, load_settings
+from driftloop.settings.base import format_duration
+from driftloop.settings.load import configuration_file
+from driftloop.settings.profile import CycleWindow, Profile
+from driftloop.settings.render import render
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Check, show and start a configuration."
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Configuration file; default driftloop.toml.")
+]
+
+
+def _load(path: Path | None) -> Settings:
+    try:
+        return load_settings(path)
+    except SettingsError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+
+
+@app.command()
+def check(config: ConfigOption = None) -> None:
+    """Say every fault of the configuration and exit 2, or say what will be monitored."""
+    settings = _load(config)
+    try:
+        settings.kafka.client()
+        settings.store.resolved()
+    except SettingsError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    file = configuration_file(config)
+    typer.echo(f"{file or 'Built-in defaults (no driftloop.toml here)'}: no faults.")
+    typer.echo(f"Kafka: {settings.kafka.bootstrap_servers}; models: {settings.store.uri}")
+    for name, profile in settings.profiles.items():
+        typer.echo(f"Profile {name} (hash {profile.hash}):")
+        for line in _describe(profile):
+            typer.echo(f"  {line}")
+
+
+def _describe(profile: Profile) -> list[str]:
+    streams = "each partition a stream" if profile.partitions == "each" else "a stream each"
+    names = [*profile.features.numeric, *profile.features.categorical]
+    window = profile.window
+    if isinstance(window, CycleWindow):
+        length, late = format_duration(window.length), format_duration(window.lateness)
+        windows = f"windows of {length} of event time, closed {late} after their end"
+    else:
+        windows = f"windows of {window.records} records"
+    policy: str = profile.policy.kind
+    if policy == "reducible":
+        policy += f", {profile.policy.mode}"
+    return [
+        f"topics that match {profile.topics} in full, {streams}",
+        f"{profile.task}, {profile.loss} loss, {windows}",
+        f"features: {', '.join(names) or 'none'}",
+        f"policy {policy}; model {profile.model.kind}",
+    ]
+
+
+@app.command()
+def show(config: ConfigOption = None) -> None:
+    """Print the effective configuration as TOML, with each value's source; secrets hidden."""
+    typer.echo(render(_load(config), config), nl=False)
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="File to write.")] = Path(DEFAULT_FILE),
+) -> None:
+    """Write a commented configuration to start from; a file that is there stays as it is."""
+    text = files("driftloop.settings").joinpath("example.toml").read_text(encoding="utf-8")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        typer.echo(f"{path} is there already; it was left as it is", err=True)
+        raise typer.Exit(1) from error
+    except OSError as error:
+        typer.echo(f"{path} cannot be written: {error.strerror}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"Wrote {path}. Next: edit it, then run: driftloop config check --config {path}")

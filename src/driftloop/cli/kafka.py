@@ -1,0 +1,122 @@
+"""``driftloop kafka up | down | status``."""
+
+from __future__ import annotations
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from driftloop.kafka.broker import (
+    BrokerStatus,
+    broker_status,
+    default_home,
+    ensure_broker,
+    stop_broker,
+)
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Start, stop and look at a local Kafka."
+)
+_console = Console(highlight=False)
+
+_HOW = {
+    "environment": "named by KAFKA_BOOTSTRAP_SERVERS",
+    "java": "local, a Java process",
+    "docker": "local, a Docker container",
+}
+
+
+@app.command()
+def up(
+    *,
+    port: int | None = typer.Option(
+        None, min=1024, max=65535, help="Loopback port; by default one that is free."
+    ),
+    heap: str | None = typer.Option(
+        None, envvar="DRIFTLOOP_KAFKA_HEAP", help="Java's largest heap; by default 512m."
+    ),
+) -> None:
+    """Start a local Kafka, unless one answers already, and wait until it does.
+
+    Uses what KAFKA_BOOTSTRAP_SERVERS names; else the one started before; else Docker; else Java
+    17+ and Maven. Its data stays under .driftloop (DRIFTLOOP_HOME names another folder).
+    """
+    with _console.status("Looking for a Kafka") as status:
+
+        def report(step: str) -> None:
+            _console.print(f"[dim]·[/] {step}", soft_wrap=True)
+            status.update(step)
+
+        handle = ensure_broker(port=port, heap=heap, report=report)
+    verb = "Started" if handle.started else "Already there"
+    _console.print(
+        f"[bold green]{verb}:[/] Kafka at [bold]{handle.bootstrap_servers}[/] ({_HOW[handle.how]})",
+        soft_wrap=True,
+    )
+    if handle.how != "environment":
+        _console.print(f"\n  export KAFKA_BOOTSTRAP_SERVERS={handle.bootstrap_servers}")
+        _console.print("  driftloop kafka status   what it holds")
+        _console.print("  driftloop kafka down     stop it; its data stays")
+
+
+@app.command()
+def down(
+    *,
+    purge: bool = typer.Option(False, "--purge", help="Remove its data too."),
+) -> None:
+    """Stop the local Kafka that was started here, and no other process."""
+    with _console.status("Stopping Kafka"):
+        ran = stop_broker(purge=purge)
+    folder = default_home() / "kafka"
+    if ran:
+        _console.print("[bold green]Stopped[/] the local Kafka.")
+    else:
+        _console.print("No local Kafka was running here.")
+    if purge:
+        _console.print(f"Its data in {folder} is removed.", soft_wrap=True)
+    elif folder.is_dir():
+        _console.print(f"Its data stays in {folder}", soft_wrap=True)
+        _console.print("\n  driftloop kafka up             start it again")
+        _console.print("  driftloop kafka down --purge   remove its data")
+
+
+@app.command()
+def status() -> None:
+    """Show the Kafka that Driftloop would use; exit status 1 when none answers."""
+    found = broker_status()
+    if found.how == "none":
+        _console.print("No Kafka: none was started here and KAFKA_BOOTSTRAP_SERVERS is not set.")
+        _console.print("\n  driftloop kafka up   start one")
+        raise typer.Exit(1)
+    _console.print(_table(found))
+    if not found.answers:
+        _console.print(f"\n{_advice(found)}", soft_wrap=True)
+        raise typer.Exit(1)
+
+
+def _table(found: BrokerStatus) -> Table:
+    table = Table.grid(padding=(0, 2))
+    if found.answers:
+        state = "[bold green]answers[/]"
+    elif found.running:
+        state = "[bold yellow]runs, but does not answer[/]"
+    else:
+        state = "[bold red]does not run[/]" if found.folder else "[bold red]does not answer[/]"
+    table.add_row("state", state)
+    table.add_row("address", found.bootstrap_servers)
+    table.add_row("which", _HOW[found.how])
+    if found.process and found.running:
+        table.add_row("process", found.process)
+    if found.topics is not None:
+        table.add_row("topics", str(found.topics))
+    if found.folder is not None:
+        table.add_row("files", str(found.folder))
+    return table
+
+
+def _advice(found: BrokerStatus) -> str:
+    if found.folder is None:
+        return "Start it, or correct or unset KAFKA_BOOTSTRAP_SERVERS."
+    if found.running:
+        return "It may still be starting. To stop it: driftloop kafka down"
+    return "Start it again, on its data: driftloop kafka up"

@@ -1,0 +1,65 @@
+"""``driftloop monitor``: watch the streams and request retraining."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from driftloop import logs
+from driftloop.cli.flows import (
+    Addresses,
+    Config,
+    Metrics,
+    Processes,
+    ProcessId,
+    Workers,
+    console,
+    load,
+    make_topics,
+    serve_metrics,
+    split_addresses,
+)
+from driftloop.engine.run import run_flow
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def monitor(
+    *,
+    config: Config = None,
+    processes: Processes = 1,
+    workers: Workers = 1,
+    process_id: ProcessId = None,
+    addresses: Addresses = None,
+    metrics: Metrics = "",
+) -> None:
+    """Subscribe to every stream's topic, test its windows, request retrains, until stopped.
+
+    Ctrl-C or SIGTERM drains what was read and exits 0; the next start goes on from there.
+    """
+    logs.configure()
+    settings = load(config)
+    serve_metrics(metrics)
+    make_topics(settings)
+    recovery = settings.monitor.recovery
+    if console.is_terminal:
+        patterns = ", ".join(profile.topics for profile in settings.profiles.values())
+        console.print(f"Monitoring topics that match [bold]{patterns}[/]", soft_wrap=True)
+        console.print(
+            f"  on {settings.kafka.bootstrap_servers}; requests go to {settings.topics.retrain}, "
+            f"evidence to {settings.topics.evidence}; snapshots in {recovery or 'no folder'}",
+            soft_wrap=True,
+        )
+        console.print("  Ctrl-C drains and stops.")
+    run_flow(
+        "driftloop.monitor.flow:flow",
+        processes=processes,
+        workers=workers,
+        recovery=Path(recovery) if recovery else None,
+        epoch_seconds=settings.monitor.epoch.total_seconds(),
+        process_id=process_id,
+        addresses=split_addresses(addresses),
+        setup="driftloop.logs:configure",
+    )

@@ -1,0 +1,81 @@
+"""``driftloop trainer``: serve retrain requests."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from driftloop import logs
+from driftloop.cli.extras import need
+from driftloop.cli.flows import Config, Metrics, console, load, serve_metrics
+
+if TYPE_CHECKING:
+    from driftloop.trainer.service import TrainerService
+    from driftloop.trainer.work import Result
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def trainer(
+    *,
+    config: Config = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when all that waits is served.")
+    ] = False,
+    metrics: Metrics = "",
+) -> None:
+    """Serve retrain requests: train, gate, store, publish. SIGTERM and Ctrl-C end it cleanly."""
+    need("trainer", "torch", "safetensors")
+    # On a terminal a line a batch takes the place of a line a request.
+    logs.configure(level="warning" if sys.stderr.isatty() else None)
+    settings = load(config)
+    serve_metrics(metrics)
+    asked: list[int] = []
+    services: list[TrainerService] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+        asked.append(number)
+        for one in services:
+            one.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    from driftloop.trainer.service import TrainerService  # noqa: PLC0415  # needs torch, is slow
+
+    report = _reporter(console) if console.is_terminal else _silent
+    services.append(TrainerService(settings, once=once, report=report))
+    if not asked:
+        services[0].run()
+
+
+def _silent(results: Sequence[Result], seconds: float) -> None:
+    del results, seconds
+
+
+def _reporter(console: Console) -> Any:
+    def report(results: Sequence[Result], seconds: float) -> None:
+        counts = Counter(one.finished.outcome for one in results)
+        records = sum(one.finished.cost.records for one in results if one.finished.cost)
+        shown = ", ".join(f"{counts[name]} {name}" for name in sorted(counts)) or "nothing new"
+        console.print(
+            f"[bold]{len(results)}[/bold] requests in {seconds:.1f} s "
+            f"({records:,} records): {shown}"
+        )
+        for one in results:
+            if one.finished.outcome == "failed":
+                console.print(
+                    f"  {one.request.stream}: {one.finished.reason}: {one.finished.detail}",
+                    style="yellow",
+                    markup=False,
+                )
+
+    return report

