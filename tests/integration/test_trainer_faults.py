@@ -1,0 +1,210 @@
+"""The trainer dies, stops, or loses broker or partitions: nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import random
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftloop.models import ModelStore
+from driftloop.trainer.service import TrainerService
+from tests.integration.trainer_rig import TrainerRig, end
+
+_KILLS = 10
+_MARKS = ("trainer started", "partitions assigned", "batch begun")
+
+
+@pytest.fixture
+def rig(tmp_path: Path, kafka_bootstrap: str) -> Iterator[TrainerRig]:
+    """A trainer's surroundings, cleaned afterwards."""
+    made = TrainerRig(tmp_path, kafka_bootstrap, trainer="max_requests = 3")
+    yield made
+    made.clean()
+
+
+def _wait(happened: Callable[[], Any], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        pause.wait(0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # twelve starts of a process that imports torch
+def test_killed_at_ten_points_every_request_has_one_outcome_and_no_version_is_doubled(
+    rig: TrainerRig,
+) -> None:
+    """`kill -9` at a seeded random moment after its start, its assignment, or a batch's begin."""
+    chance = random.Random(20)
+    streams = {i: rig.stream(f"streams.s{i}", 80, seed=i) for i in range(6)}
+    requests = []
+    for round_ in range(_KILLS):
+        asked = chance.sample(sorted(streams), 3)
+        requests += [rig.request(*streams[i], tag=round_) for i in asked]
+        seen = rig.log.count(_MARKS[round_ % 3]) if round_ else 0
+        process = rig.start()
+        _wait(lambda seen=seen, mark=_MARKS[round_ % 3]: rig.log.count(mark) > seen, 120)  # type: ignore[misc]
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(chance.uniform(0.0, 1.0))
+        assert process.poll() is None, rig.log
+        process.kill()
+        process.wait(30)
+        requests.append(rig.request(*streams[chance.choice(asked)], tag=f"again {round_}"))
+    assert rig.start("--once").wait(240) == 0, rig.log
+
+    outcomes = rig.trainings()
+    assert Counter(one.request_id for one in outcomes) == Counter({one.id: 1 for one in requests})
+    assert not [one for one in outcomes if one.outcome == "failed"]
+    models = rig.models()
+    versions = Counter((one.stream, one.sequence) for one in models)
+    assert set(versions.values()) == {1}
+    published = {one.request_id for one in outcomes if one.outcome == "published"}
+    assert {one.request_id for one in models} == published
+    for stream in {one.stream for one in models}:
+        own = sorted(one.sequence for one in models if one.stream == stream)
+        assert own == list(range(1, len(own) + 1))
+    store = ModelStore(rig.settings.store)
+    for one in models:
+        assert store.load(one.uri, one.sha256).version == one.version
+
+
+def test_sigterm_ends_the_trainer_with_exit_code_0_and_an_unfinished_batch_is_served_later(
+    tmp_path: Path, kafka_bootstrap: str
+) -> None:
+    rig = TrainerRig(tmp_path, kafka_bootstrap, epochs=100_000)
+    try:
+        topic, data = rig.stream("curves.a", 500)
+        request = rig.request(topic, data, profile="curves")
+        text = rig.config.read_text()
+        rig.config.write_text(text.replace("epochs = 100000", "epochs = 100000, patience = 99999"))
+        process = rig.start()
+        _wait(lambda: "partitions assigned" in rig.log)
+        _wait(lambda: "batch begun" in rig.log)
+        began = time.monotonic()
+        assert end(process) == 0, rig.log
+        assert time.monotonic() - began < 10
+        assert not rig.trainings()
+        assert not list(rig.store.rglob("model.json"))
+        rig.config.write_text(text.replace("epochs = 100000", "epochs = 5"))
+        rig.serve()
+        assert rig.outcome(request).outcome == "published"
+    finally:
+        rig.clean()
+
+
+def test_idle_trainer_ends_on_ctrl_c_with_exit_code_0(rig: TrainerRig) -> None:
+    process = rig.start()
+    _wait(lambda: "partitions assigned" in rig.log)
+    assert end(process, signal.SIGINT) == 0
+    assert "Traceback" not in rig.log
+
+
+def test_partitions_taken_away_in_mid_work_are_served_once_by_their_new_owner(
+    rig: TrainerRig,
+) -> None:
+    streams = [rig.stream(f"streams.s{i}", 60, seed=i) for i in range(8)]
+    first = rig.start(DRIFTLOOP_TRAINER__INSTANCE=f"{rig.prefix}-1")
+    requests = [rig.request(*one, tag=0) for one in streams]
+    _wait(lambda: "partitions assigned" in rig.log)
+    second = rig.start(DRIFTLOOP_TRAINER__INSTANCE=f"{rig.prefix}-2")
+    try:
+        for i in range(1, 4):
+            requests += [rig.request(*one, tag=i) for one in streams]
+        _wait(lambda: rig.log.count("partitions assigned") > 1)
+        assert end(first) == 0
+        requests += [rig.request(*one, tag="last") for one in streams]
+        rig.wait_for(requests)
+    finally:
+        assert end(second) == 0
+        end(first)
+    counts = Counter(one.request_id for one in rig.trainings())
+    assert counts == Counter({one.id: 1 for one in requests})
+    assert set(Counter((one.stream, one.sequence) for one in rig.models()).values()) == {1}
+
+
+def test_a_rival_of_the_same_instance_name_fences_the_older_which_says_so(rig: TrainerRig) -> None:
+    topic, data = rig.stream("streams.a", 60)
+    older = rig.start()
+    _wait(lambda: "partitions assigned" in rig.log)
+    first = rig.request(topic, data)
+    rig.wait_for([first])
+    newer = rig.start(DRIFTLOOP_TRAINER__GROUP=f"{rig.prefix}.other")
+    try:
+        _wait(lambda: rig.log.count("partitions assigned") > 1)
+        second = rig.request(topic, data, tag=2)
+        assert older.wait(30) == 1
+        assert "trainer.instance" in rig.log
+        rig.wait_for([second])
+    finally:
+        assert end(newer) == 0
+        end(older)
+
+
+def test_a_full_disk_fails_the_request_and_the_trainer_goes_on(rig: TrainerRig) -> None:
+    """A limit on the size of files stands for the disk: the write itself fails."""
+    topic, data = rig.stream("streams.a", 60)
+    request = rig.request(topic, data)
+    limited = (
+        "import resource, signal, sys;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "from driftloop.logs import configure as configure_logging;"
+        "from driftloop.settings import load_settings;"
+        "from driftloop.trainer.service import TrainerService;"
+        "service = TrainerService(load_settings(sys.argv[1]), once=True);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (64, resource.RLIM_INFINITY));"
+        "service.run()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", limited, str(rig.config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    finished = rig.outcome(request)
+    assert (finished.outcome, finished.reason) == ("failed", "store-unwritable")
+    assert "File too large; raise the limit" in finished.detail
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 64
+    again = rig.request(topic, data, tag=2)
+    rig.serve()
+    assert rig.outcome(again).version == "v1"
+    assert not list(rig.store.rglob(".aside*"))
+
+
+def test_broker_restarted_under_load_loses_and_doubles_nothing(
+    tmp_path: Path, own_broker: Callable[..., Any]
+) -> None:
+    broker = own_broker()
+    rig = TrainerRig(tmp_path, broker.bootstrap_servers, trainer="max_requests = 3")
+    streams = [rig.stream(f"streams.s{i}", 60, seed=i) for i in range(6)]
+    service = TrainerService(rig.settings)
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    try:
+        requests = [rig.request(*one, tag=0) for one in streams]
+        rig.wait_for(requests[:1])
+        requests += [rig.request(*one, tag=1) for one in streams]
+        broker.restart()
+        requests += [rig.request(*one, tag=2) for one in streams]
+        rig.wait_for(requests, 120)
+    finally:
+        service.stop()
+        thread.join(30)
+    assert not thread.is_alive()
+    counts = Counter(one.request_id for one in rig.trainings())
+    assert counts == Counter({one.id: 1 for one in requests})
+    assert set(Counter((one.stream, one.sequence) for one in rig.models()).values()) == {1}

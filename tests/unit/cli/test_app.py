@@ -1,0 +1,66 @@
+"""The command's frame: lazy groups, and errors told in words."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+from typer.testing import CliRunner
+
+from driftloop import __version__
+from driftloop.cli import app as frame
+from driftloop.errors import DriftloopError
+
+
+def test_help_lists_every_installed_group_with_its_line() -> None:
+    shown = CliRunner().invoke(frame.app, ["--help"]).stdout
+    for name, (module, line) in frame._COMMANDS.items():
+        if find_spec(module):
+            assert name in shown
+            assert line.split(".")[0].split(",")[0][:30] in shown
+
+
+def test_help_imports_no_group() -> None:
+    script = (
+        "import sys; from typer.testing import CliRunner; from driftloop.cli.app import app\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        "assert not [m for m in sys.modules if m.startswith('driftloop.cli.') "
+        "and m != 'driftloop.cli.app']"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, (module, _) in frame._COMMANDS.items() if find_spec(module)]
+)
+def test_every_group_loads_and_shows_its_help(name: str) -> None:
+    result = CliRunner().invoke(frame.app, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert f"{name} " in result.stdout
+
+
+def test_the_version_is_shown() -> None:
+    assert __version__ in CliRunner().invoke(frame.app, ["--version"]).stdout
+
+
+def test_an_unknown_group_is_refused_by_name() -> None:
+    result = CliRunner().invoke(frame.app, ["nope"])
+    assert result.exit_code == 2
+    assert "nope" in result.output
+
+
+def test_an_error_of_ours_is_one_message_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Square brackets stay: coordinates are written ``topic[partition]@offset``."""
+
+    def fail() -> None:
+        raise DriftloopError("streams.a[bold]@3 is unreadable")
+
+    monkeypatch.setattr(frame, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        frame.main()
+    assert ended.value.code == 1
+    assert "streams.a[bold]@3 is unreadable" in capsys.readouterr().err

@@ -1,0 +1,57 @@
+"""``driftloop config`` says what is wrong, what holds, and where to start."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from driftloop.cli.config import app
+from driftloop.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("DRIFTLOOP_CONFIG", "KAFKA_BOOTSTRAP_SERVERS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_init_writes_a_file_without_faults_that_check_describes() -> None:
+    runner = CliRunner()
+    assert runner.invoke(app, ["init"]).exit_code == 0
+    result = runner.invoke(app, ["check"])
+    assert result.exit_code == 0
+    assert r"topics that match streams\..+ in full" in result.output
+    assert "reducible, accumulate" in result.output
+
+
+def test_init_never_overwrites() -> None:
+    Path("driftloop.toml").write_text("[trainer]\nseed = 9\n", encoding="utf-8")
+    result = CliRunner().invoke(app, ["init"])
+    assert result.exit_code == 1
+    assert "left as it is" in result.output
+    assert load_settings().trainer.seed == 9
+
+
+def test_init_says_why_a_file_cannot_be_written() -> None:
+    result = CliRunner().invoke(app, ["init", "absent/driftloop.toml"])
+    assert result.exit_code == 1
+    assert "No such file or directory" in result.output
+
+
+def test_check_tells_every_fault_and_exits_2() -> None:
+    Path("driftloop.toml").write_text("[monitor]\nshards = 0\nshard = 1\n", encoding="utf-8")
+    result = CliRunner().invoke(app, ["check"])
+    assert result.exit_code == 2
+    assert re.search(r"2 fault\(s\) in driftloop.toml", result.output)
+    assert "monitor.shards" in result.output
+    assert "did you mean 'shards'?" in result.output
+
+
+def test_the_example_holds_the_defaults() -> None:
+    """So that a reader learns from it what holds without a file."""
+    CliRunner().invoke(app, ["init", "example.toml"])
+    assert load_settings("example.toml") == load_settings()

@@ -1,0 +1,36 @@
+"""``driftloop kafka`` where no Kafka is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from driftloop.cli.kafka import app
+
+
+@pytest.fixture(autouse=True)
+def _empty_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    monkeypatch.setenv("DRIFTLOOP_HOME", str(tmp_path / "home"))
+
+
+def test_status_says_how_to_start_one() -> None:
+    result = CliRunner().invoke(app, ["status"])
+    assert result.exit_code == 1
+    assert "driftloop kafka up" in result.stdout
+
+
+def test_down_without_a_broker_is_no_error() -> None:
+    result = CliRunner().invoke(app, ["down"])
+    assert result.exit_code == 0
+    assert "No local Kafka was running" in result.stdout
+
+
+def test_status_names_a_silent_kafka_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    result = CliRunner().invoke(app, ["status"])
+    assert result.exit_code == 1
+    assert "127.0.0.1:1" in result.stdout
+    assert "does not answer" in result.stdout

@@ -1,0 +1,54 @@
+"""Features to numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from driftloop.errors import SettingsError
+from driftloop.models import Encoding
+
+NAN = float("nan")
+
+
+def _fit(x: list[list[float]], categories: list[list[str | None]] | None = None) -> Encoding:
+    categories = categories or []
+    return Encoding.fit(
+        np.array(x, dtype=float).reshape(len(x), -1),
+        categories,
+        numeric=[f"n{i}" for i in range(len(x[0]))],
+        categorical=[f"c{i}" for i in range(len(categories))],
+        max_categories=2,
+    )
+
+
+def test_numbers_are_standardised_and_missing_ones_become_the_mean() -> None:
+    encoding = _fit([[1.0, NAN], [3.0, 5.0], [NAN, 5.0]])
+    assert encoding.mean.tolist() == [2.0, 5.0]
+    assert encoding.scale.tolist() == [1.0, 1.0]
+    got = encoding.encode(np.array([[4.0, 7.0], [NAN, np.inf]]), [])
+    assert got.tolist() == [[2.0, 2.0], [0.0, 0.0]]
+
+
+def test_a_constant_or_absent_feature_is_not_blown_up() -> None:
+    encoding = _fit([[0.1, NAN], [0.1, NAN], [0.1, NAN]])
+    assert np.abs(encoding.encode(np.array([[0.1, 3.0]]), [])).max() <= 3.0
+
+
+def test_the_most_frequent_categories_get_a_column_and_all_others_share_one() -> None:
+    encoding = _fit([[0.0]] * 6, [["b", "b", "a", "a", "c", None]])
+    assert encoding.vocabulary == (("a", "b"),)
+    assert encoding.width == 4
+    got = encoding.encode(np.zeros((4, 1)), [["a", "b", "c", None]])
+    assert got[:, 1:].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]]
+
+
+def test_equally_frequent_categories_are_taken_by_name() -> None:
+    assert _fit([[0.0]] * 3, [["z", "y", "x"]]).vocabulary == (("x", "y"),)
+
+
+@pytest.mark.parametrize(("width", "categories"), [(1, []), (2, [["a"]]), (2, [["a"], ["b", "c"]])])
+def test_another_number_of_features_is_refused(width: int, categories: list[list[str]]) -> None:
+    encoding = _fit([[1.0, 2.0]], [["a"], ["b"]])
+    with pytest.raises(SettingsError, match="features"):
+        encoding.encode(np.zeros((1, width)), categories)

@@ -1,0 +1,117 @@
+"""A stream's steps: snapshots that are copies, failures that stay local, topics that go."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+import structlog
+
+from driftloop.detection.outputs import StateChanged
+from driftloop.detection.stream import StreamTracker
+from driftloop.monitor import metrics
+from driftloop.monitor.items import Control, Life, Records, StreamName, Tracked
+from driftloop.monitor.stateful import Snapshot
+from driftloop.monitor.test import TestLogic
+from driftloop.monitor.track import TrackLogic
+from driftloop.records import Columns
+from driftloop.settings import Settings
+from tests.streams import STREAM, command, frozen, make_profile, make_stream, play
+
+PROFILE = make_profile()
+SETTINGS = Settings(profiles={"default": PROFILE})
+NAME = StreamName(STREAM, STREAM, "default")
+ROWS = make_stream(PROFILE, 0, 120)
+
+
+def records(rows: Columns = ROWS, partitions: int = 1) -> Records:
+    return Records(NAME, rows, partitions, 0)
+
+
+def outputs(found: list[Tracked]) -> list[Any]:
+    return [item.output for item in found]
+
+
+def states(found: list[Any]) -> list[str]:
+    return [o.state for o in outputs(found) if isinstance(o, StateChanged)]
+
+
+def test_a_snapshot_is_a_copy_from_which_the_stream_goes_on_alike() -> None:
+    logic = TrackLogic(SETTINGS, None)
+    first, _ = logic.on_batch([records(ROWS.select(slice(0, 50)))])
+    stored = logic.snapshot()
+    logic.on_batch([records(ROWS.select(slice(50, 120)))])
+    resumed = TrackLogic(SETTINGS, pickle.loads(pickle.dumps(stored)))  # noqa: S301
+    rest, discard = resumed.on_batch([records(ROWS.select(slice(50, 120)))])
+    assert not discard
+    assert frozen(outputs(first) + outputs(rest)) == frozen(play(PROFILE, ROWS).outputs)
+
+
+def test_a_stream_that_was_not_woken_keeps_the_snapshot_it_resumed_from() -> None:
+    stored = Snapshot("hash", b"state")
+    assert TrackLogic(SETTINGS, stored).snapshot() == stored
+
+
+def test_a_failure_is_logged_and_counted_and_the_stream_begins_anew() -> None:
+    class Failing(TrackLogic):
+        def handle(self, state: StreamTracker, item: Any) -> tuple[list[Any], bool]:
+            if isinstance(item, Control):
+                raise ZeroDivisionError("unforeseen")  # any error
+            return super().handle(state, item)
+
+    logic = Failing(SETTINGS, None)
+    before = metrics.FAILURES.labels("track")._value.get()
+    with structlog.testing.capture_logs() as logs:
+        out, discard = logic.on_batch(
+            [records(), Control(NAME, command("pin")), records(ROWS.select(slice(0, 40)))]
+        )
+    assert not discard
+    expected = play(PROFILE, ROWS).outputs + play(PROFILE, ROWS.select(slice(0, 40))).outputs
+    assert frozen(outputs(out)) == frozen(expected)
+    assert [log["event"] for log in logs] == ["monitor.stream_failed"]
+    assert metrics.FAILURES.labels("track")._value.get() == before + 1
+
+
+def test_a_snapshot_that_cannot_be_read_begins_the_stream_anew() -> None:
+    logic = TrackLogic(SETTINGS, Snapshot(PROFILE.hash, b"no pickle"))
+    with structlog.testing.capture_logs() as logs:
+        out, _ = logic.on_batch([records(), records()])
+    assert [log["event"] for log in logs] == ["monitor.stream_failed"]
+    assert frozen(outputs(out)) == frozen(play(PROFILE, ROWS).outputs)
+
+
+def test_a_topic_that_is_gone_takes_its_state_along() -> None:
+    logic = TrackLogic(SETTINGS, None)
+    out, discard = logic.on_batch([records(), Life(NAME, "deleted")])
+    assert discard
+    assert states(out) == ["retired"]
+
+
+def test_a_topic_made_anew_within_a_batch_begins_afresh_and_stays() -> None:
+    logic = TrackLogic(SETTINGS, None)
+    out, discard = logic.on_batch([records(), Life(NAME, "recreated"), records()])
+    assert not discard
+    assert states(out) == ["recreated"]
+    place = [isinstance(o, StateChanged) for o in outputs(out)].index(True)
+    assert frozen(outputs(out)[place + 1 :]) == frozen(outputs(out)[:place])
+
+
+@pytest.mark.parametrize("state", ["retired", "recreated"])
+def test_the_next_step_drops_its_references_with_the_topic(state: str) -> None:
+    logic = TestLogic(SETTINGS, None)
+    gone = Tracked(NAME, StateChanged(state, None, None))
+    assert logic.on_batch([gone])[1]
+    assert not logic.on_batch([gone, Tracked(NAME, StateChanged("active", None, None))])[1]
+
+
+def test_a_topic_of_several_partitions_under_count_windows_is_refused_once_and_stays_so() -> None:
+    logic = TrackLogic(SETTINGS, None)
+    with structlog.testing.capture_logs() as logs:
+        out, _ = logic.on_batch([records(partitions=2), records(partitions=2)])
+    assert states(out) == ["refused"]
+    assert "windows by count need one partition, got 2" in outputs(out)[0].detail
+    assert [log["event"] for log in logs] == ["monitor.stream_refused"]
+    out, _ = logic.on_batch([Life(NAME, "silent"), Life(NAME, "active"), records(partitions=2)])
+    assert states(out) == []
+    assert states(logic.on_batch([Life(NAME, "deleted")])[0]) == ["retired"]

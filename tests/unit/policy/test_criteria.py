@@ -1,0 +1,183 @@
+"""The criteria on closed windows: what is tested, accumulated, begun anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from driftloop.detection.outputs import VersionChanged
+from driftloop.messages import TrainingFinished
+from driftloop.policy import StreamTester, Tested
+from driftloop.settings import Features, Policy, Profile
+from driftloop.statistics.levels import alpha_for_span
+from tests.streams import STREAM
+from tests.unit.policy.windows import features, losses
+
+
+def make_state(**policy: Any) -> StreamTester:
+    return StreamTester(
+        Profile(
+            policy=Policy(**policy),
+            features=Features(numeric=["a", "b"]),
+            window={"kind": "count", "records": 100},
+        )
+    )
+
+
+def judged(state: StreamTester, window: Any) -> Tested:
+    found = state.test(window)
+    assert isinstance(found, Tested)
+    return found
+
+
+def test_accumulated_saving_is_compared_with_the_cost_in_mean_losses_of_the_first_window() -> None:
+    state = make_state(cost=2.5)
+    first = judged(state, losses([2.0] * 10, [1.9] * 10))
+    assert first.metrics == {
+        "loss": 2.0,
+        "corrected_loss": pytest.approx(1.9),
+        "reference_loss": 2.0,
+        "accumulated": pytest.approx(1.0),
+        "threshold": 5.0,
+    }
+    assert not first.retrain
+    second = judged(state, losses([3.0] * 10, [2.6] * 10, 1))
+    assert second.metrics["accumulated"] == pytest.approx(5.0)
+    assert second.metrics["reference_loss"] == 2.0
+    third = judged(state, losses([3.0] * 10, [2.9] * 10, 2))
+    assert third.retrain
+    (ground,) = (g for g in third.results if g.criterion == "reducible")
+    assert (ground.statistic, ground.threshold) == (pytest.approx(6.0), 5.0)
+    assert (ground.rejected, ground.n, ground.effect) == (True, 10, pytest.approx(0.1))
+    assert third.saving == pytest.approx(1.0)
+
+
+def test_the_accumulated_saving_never_falls_below_nothing() -> None:
+    state = make_state(cost=2.0)
+    judged(state, losses([1.0] * 10, [5.0] * 10))
+    assert judged(state, losses([1.0] * 10, [0.9] * 10, 1)).metrics["accumulated"] == (
+        pytest.approx(1.0)
+    )
+
+
+def test_the_cost_may_be_given_in_units_of_loss() -> None:
+    assert judged(make_state(cost_loss=7.0), losses([1.0], [1.0])).metrics["threshold"] == 7.0
+
+
+def test_a_first_window_without_any_error_makes_no_retrain_free() -> None:
+    state = make_state(cost=5.0)
+    judged(state, losses([0.0] * 20, [0.0] * 20))
+    noisy = judged(state, losses([0.0] * 19 + [1.0], [0.0] * 19 + [0.5], 1))
+    assert noisy.metrics["threshold"] == pytest.approx(0.25)
+    assert noisy.metrics["reference_loss"] == pytest.approx(0.05)
+
+
+def test_a_new_version_begins_all_evidence_anew() -> None:
+    state = make_state(cost=100.0)
+    for index in range(3):
+        judged(state, losses([2.0] * 10, [1.0] * 10, index))
+    change = VersionChanged("v2")
+    assert state.test(change) is change
+    fresh = judged(state, losses([4.0] * 10, [3.9] * 10, 3))
+    assert fresh.metrics["accumulated"] == pytest.approx(1.0)
+    assert fresh.metrics["reference_loss"] == 4.0
+    assert [g.criterion for g in fresh.results] == ["reducible"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "left"), [("rejected", 1.0), ("failed", 11.0), ("superseded", 11.0)]
+)
+def test_a_rejected_challenger_shows_that_what_was_accumulated_cannot_be_saved(
+    outcome: Any, left: float
+) -> None:
+    state = make_state(cost=100.0)
+    judged(state, losses([2.0] * 10, [1.0] * 10))
+    finished = TrainingFinished(
+        id="t", stream=STREAM, profile="p", request_id="r", outcome=outcome, finished_at=0
+    )
+    assert state.test(finished) is finished
+    after = judged(state, losses([2.0] * 10, [1.9] * 10, 1))
+    assert after.metrics["accumulated"] == pytest.approx(left)
+
+
+def test_by_test_a_windows_own_saving_must_be_significant_at_its_level() -> None:
+    rng = np.random.default_rng(0)
+    state = make_state(mode="test", alpha_per_year=1.0)
+    base = rng.normal(1, 0.1, 100)
+    none = judged(state, losses(base, base - rng.normal(0, 0.1, 100)))
+    assert not none.retrain
+    saved = judged(state, losses(base, base - rng.normal(0.2, 0.1, 100), 1))
+    assert saved.retrain
+    ground = saved.results[0]
+    assert ground.threshold == alpha_for_span(1.0, 86_400)
+    assert ground.p_value is not None
+    assert ground.p_value <= ground.threshold
+    few = judged(state, losses(base[:5], base[:5] - 1.0, 2))
+    assert not few.retrain
+    assert "fewer than 10" in few.results[0].detail
+
+
+def test_mlma_tests_against_both_references_at_half_the_level_each() -> None:
+    rng = np.random.default_rng(1)
+    state = make_state(kind="mlma", alpha_per_year=1.0)
+    assert judged(state, losses(rng.normal(1, 0.3, 100))).results == []
+    calm = judged(state, losses(rng.normal(1, 0.3, 100), index=1))
+    assert [g.criterion for g in calm.results] == ["mlma-adaptive", "mlma-anchored"]
+    assert {g.threshold for g in calm.results} == {alpha_for_span(1.0, 86_400) / 2}
+    assert calm.results[0].reference == [f"{STREAM}:0:0:99"]
+    assert not calm.retrain
+    worse = judged(state, losses(rng.normal(2, 0.3, 100), index=2))
+    assert worse.retrain
+    assert worse.saving == pytest.approx(100.0, rel=0.2)
+
+
+def test_under_the_default_policy_mlmas_verdict_is_evidence_only() -> None:
+    rng = np.random.default_rng(2)
+    state = make_state()
+    for index, level in enumerate([1.0, 1.0, 5.0]):
+        base = rng.normal(level, 0.3, 100)
+        last = judged(state, losses(base, base, index))
+    assert any(g.rejected for g in last.results if g.criterion.startswith("mlma"))
+    assert not last.retrain
+
+
+def test_records_with_nothing_but_a_loss_are_judged_by_that_loss_under_the_default_policy() -> None:
+    state = make_state(alpha_per_year=1.0)
+    random = np.random.default_rng(3)
+    judged(state, losses(random.normal(1.0, 0.2, 100)))
+    calm = judged(state, losses(random.normal(1.0, 0.2, 100), index=1))
+    worse = judged(state, losses(random.normal(3.0, 0.2, 100), index=2))
+    assert (calm.retrain, worse.retrain) == (False, True)
+    assert [ground.criterion for ground in worse.results] == ["mlma-adaptive", "mlma-anchored"]
+
+
+@pytest.mark.parametrize("kind", ["periodic", "never"])
+def test_other_policies_test_no_losses_and_still_tell_their_mean(kind: Any) -> None:
+    found = judged(make_state(kind=kind, every="1d"), losses([1.0, 3.0]))
+    assert found.results == []
+    assert found.metrics["loss"] == 2.0
+
+
+def test_a_window_without_any_loss_says_nothing() -> None:
+    found = judged(make_state(), losses([np.nan] * 5))
+    assert (found.retrain, found.results, found.metrics["loss"]) == (False, [], None)
+
+
+def test_features_are_compared_with_the_first_thousand_rows_of_the_version() -> None:
+    rng = np.random.default_rng(3)
+    state = make_state()
+    for index in range(10):
+        assert judged(state, features(rng.normal(size=(100, 2)), index)).results == []
+    same = judged(state, features(rng.normal(size=(100, 2)), 10))
+    assert [g.detail for g in same.results] == ["a", "b"]
+    assert not same.shifted
+    x = rng.normal(size=(100, 2))
+    x[:, 1] += 2.0
+    x[:7, 0] = np.nan
+    moved = judged(state, features(x, 11))
+    assert moved.shifted
+    assert [(g.rejected, g.n) for g in moved.results] == [(False, 93), (True, 100)]
+    assert moved.metrics == {"missing_rate": pytest.approx(0.035)}
+    assert not moved.retrain

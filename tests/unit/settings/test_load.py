@@ -1,0 +1,185 @@
+"""A configuration is read whole, or every fault of it is told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from driftloop.errors import SettingsError
+from driftloop.settings import CycleWindow, Settings, load_settings
+from driftloop.settings.base import milliseconds
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Write a driftloop.toml in a folder of its own, the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def to_file(text: str) -> Path:
+        file = tmp_path / "driftloop.toml"
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    return to_file
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DRIFTLOOP_CONFIG", "DRIFTLOOP_HOME", "KAFKA_BOOTSTRAP_SERVERS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def _faults(file: Path | None = None) -> dict[str, str]:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(file)
+    return {fault.place: str(fault) for fault in caught.value.faults}
+
+
+def test_without_a_file_the_defaults_hold(write: Write) -> None:
+    del write
+    settings = load_settings()
+    assert settings.model_dump() == Settings().model_dump()
+    assert settings.profile_of("streams.a") is not None
+    assert settings.profile_of("other") is None
+
+
+def test_a_named_file_must_exist(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    del write
+    assert "a readable file" in str(_faults(Path("absent.toml")))
+    monkeypatch.setenv("DRIFTLOOP_CONFIG", "absent.toml")
+    assert "a readable file" in str(_faults())
+
+
+def test_text_that_is_no_toml_is_one_fault(write: Write) -> None:
+    assert "valid TOML" in str(_faults(write("[kafka")))
+
+
+def test_every_fault_is_told_at_once_with_key_value_and_rule(write: Write) -> None:
+    found = _faults(
+        write(
+            """
+            [monitor]
+            shards = 0
+            [trainer]
+            device = "tpu"
+            [profiles.a]
+            topics = "("
+            [profiles.a.policy]
+            cooldown = "7 days"
+            """
+        )
+    )
+    assert set(found) == {
+        "monitor.shards",
+        "trainer.device",
+        "profiles.a.topics",
+        "profiles.a.policy.cooldown",
+    }
+    assert "greater than or equal to 1, got 0" in found["monitor.shards"]
+    assert "got 'tpu'" in found["trainer.device"]
+    assert "'7 days'" in found["profiles.a.policy.cooldown"]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "meant"),
+    [
+        ("[kafka]\nboostrap_servers = 'a'", "kafka.boostrap_servers", "bootstrap_servers"),
+        ("[monitr]\nshards = 4", "monitr", "monitor"),
+        ("[profiles.a]\ntopic = 'a'", "profiles.a.topic", "topics"),
+        ("[profiles.a.polcy]\ncost = 1.0", "profiles.a.polcy", "policy"),
+        (
+            "[profiles.a.window]\nkind = 'count'\nrecord = 30",
+            "profiles.a.window.record",
+            "records",
+        ),
+        (
+            "[profiles.a.window]\nkind = 'cycle'\nlength = '7d'\nlatenes = '1d'",
+            "profiles.a.window.latenes",
+            "lateness",
+        ),
+    ],
+)
+def test_an_unknown_key_is_a_fault_that_names_what_was_meant(
+    write: Write, text: str, place: str, meant: str
+) -> None:
+    assert f"did you mean '{meant}'?" in _faults(write(text))[place]
+
+
+def test_an_unknown_key_like_no_other_names_the_known_ones(write: Write) -> None:
+    assert "known: options, uri" in _faults(write("[store]\nzzz = 1"))["store.zzz"]
+
+
+def test_the_environment_overrides_the_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("[trainer]\ndevice = 'cpu'\nseed = 3\n[kafka]\nbootstrap_servers = 'file:1'")
+    monkeypatch.setenv("DRIFTLOOP_TRAINER__DEVICE", "cuda:1")
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "kafka:1")
+    settings = load_settings()
+    assert settings.trainer.device == "cuda:1"
+    assert settings.trainer.seed == 3
+    assert settings.kafka.bootstrap_servers == "kafka:1"
+    monkeypatch.setenv("DRIFTLOOP_KAFKA__BOOTSTRAP_SERVERS", "own:1")
+    assert load_settings().kafka.bootstrap_servers == "own:1"
+
+
+def test_a_variable_of_an_unknown_section_is_a_fault(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del write
+    monkeypatch.setenv("DRIFTLOOP_TRANER__DEVICE", "cpu")
+    assert "DRIFTLOOP_TRAINER__" in _faults()["DRIFTLOOP_TRANER__DEVICE"]
+
+
+def test_a_variable_with_an_unknown_key_is_a_fault(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del write
+    monkeypatch.setenv("DRIFTLOOP_TRAINER__DEVISE", "cpu")
+    assert "did you mean 'device'?" in _faults()["trainer.devise"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("task = 'binary'", "task binary has loss log_loss, zero_one, squared; got absolute"),
+        ("task = 'multiclass'\nloss = 'log_loss'", "needs 'classes'"),
+        ("[profiles.a.model]\nkind = 'mlp_classifier'", "does not fit task regression"),
+        ("[profiles.a.window]\nrecords = 30", "'count' or 'cycle'"),
+        (
+            "[profiles.a.window]\nkind = 'cycle'\nlength = '36h'\ncycle = '1d'",
+            "a whole number of cycles",
+        ),
+        ("[profiles.a.policy]\nkind = 'periodic'", "needs 'every'"),
+        ("[profiles.a.features]\nnumeric = ['a', 'a']", "twice: a"),
+    ],
+)
+def test_what_does_not_fit_together_is_told(write: Write, text: str, told: str) -> None:
+    assert told in "\n".join(_faults(write(f"[profiles.a]\n{text}")).values())
+
+
+def test_durations_are_a_number_and_a_unit(write: Write) -> None:
+    write("[profiles.a.window]\nkind = 'cycle'\nlength = '2w'\ncycle = '1d'\nlateness = '90m'")
+    window = load_settings().profiles["a"].window
+    assert isinstance(window, CycleWindow)
+    assert milliseconds(window.length) == 14 * 86_400_000
+    assert milliseconds(window.lateness) == 5_400_000
+
+
+def test_the_first_profile_that_matches_the_whole_name_counts(write: Write) -> None:
+    write("[profiles.first]\ntopics = 'a.*'\n[profiles.second]\ntopics = '.+'")
+    settings = load_settings()
+    found = [settings.profile_of(topic) for topic in ("abc", "xabc")]
+    assert [one[0] for one in found if one] == ["first", "second"]
+
+
+def test_a_profiles_hash_is_that_of_what_decisions_depend_on(write: Write) -> None:
+    def digest(text: str) -> str:
+        return load_settings(write(f"[profiles.a]\n{text}")).profiles["a"].hash
+
+    plain = digest("topics = 'a'")
+    assert digest("topics = 'b'") == plain
+    assert digest("topics = 'a'\nsilent_after = '1m'") == plain
+    assert digest("topics = 'a'\n[profiles.a.policy]\ncost = 21.0") != plain

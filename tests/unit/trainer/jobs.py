@@ -1,0 +1,49 @@
+"""Seeded training jobs for the trainer's tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from driftloop.trainer.job import Job, Spec, seed_of
+
+CPU = torch.device("cpu")
+
+LINEAR = Spec(kind="linear", task="regression")
+LOGISTIC = Spec(kind="linear", task="binary")
+SOFTMAX = Spec(kind="linear", task="multiclass", outputs=3)
+REGRESSOR = Spec(
+    kind="mlp_regressor", task="regression", loss="squared", hidden=(20, 7), epochs=25, patience=4
+)
+ABSOLUTE = Spec(
+    kind="mlp_regressor", task="regression", loss="absolute", hidden=(32,), epochs=25, patience=4
+)
+BINARY = Spec(kind="mlp_classifier", task="binary", hidden=(9,), epochs=25, patience=4)
+CLASSES = Spec(
+    kind="mlp_classifier", task="multiclass", outputs=3, hidden=(16,), epochs=25, patience=4
+)
+SPECS = {
+    "linear": LINEAR,
+    "logistic": LOGISTIC,
+    "softmax": SOFTMAX,
+    "regressor": REGRESSOR,
+    "absolute": ABSOLUTE,
+    "binary": BINARY,
+    "classes": CLASSES,
+}
+
+
+def make_job(number: int, spec: Spec, records: int | None = None, width: int | None = None) -> Job:
+    """A job that follows from its number: a curved truth with a little noise."""
+    generator = np.random.default_rng(number)
+    records = records or int(generator.integers(20, 600))
+    width = width or int(generator.integers(2, 20))
+    x = generator.standard_normal((records, width))
+    truth = np.tanh(2.0 * x[:, 0]) + 0.8 * x[:, 1] * x[:, 0] + 0.5 * x[:, 1]
+    truth += 0.1 * generator.standard_normal(records)
+    labels = 40.0 + 10.0 * truth
+    if spec.task == "binary":
+        labels = (truth > 0.0).astype(float)
+    if spec.task == "multiclass":
+        labels = np.digitize(truth, [-0.5, 0.5]).astype(float)
+    return Job(spec=spec, inputs=x, labels=labels, seed=seed_of(f"request {number}", 0))
