@@ -1,0 +1,1 @@
+"""Benchmarks: each figure is a ratio to a named baseline, both measured in one run."""
