@@ -141,7 +141,7 @@ def naive(servers: str, topics: list[str], records: int) -> dict[str, Any]:
 
 
 def monitor(servers: str, topics: list[str], records: int) -> dict[str, Any]:
-    """Driftloop's own flow, until it has decoded all records."""
+    """Driftloop's own flow, until it has decoded all records and is drained."""
     del topics
     import structlog  # noqa: PLC0415
 
@@ -157,7 +157,6 @@ def monitor(servers: str, topics: list[str], records: int) -> dict[str, Any]:
     settings = Settings(kafka=KafkaSettings(bootstrap_servers=servers), profiles={"bench": profile})
     ensure_topics(settings.kafka.client(), driftloop_topics(settings.topics))
     meter = Meter()
-    figures: dict[str, Any] = {}
 
     def watch() -> None:
         for _ in _ticks():
@@ -165,14 +164,14 @@ def monitor(servers: str, topics: list[str], records: int) -> dict[str, Any]:
             if count:
                 meter.start()
             if count >= records:
-                figures.update(meter.report(count))
                 stop.request()
                 return
 
     threading.Thread(target=watch, daemon=True).start()
     with tempfile.TemporaryDirectory() as folder:
         run_flow(build_flow(settings), recovery=Path(folder) / "recovery")
-    return figures
+        # With the last epoch: its output acknowledged, its snapshots stored.
+        return meter.report(records)
 
 
 def _ticks() -> Iterator[None]:

@@ -101,10 +101,10 @@ def batch(first: int, *values: bytes | None, topic: str = "features.s") -> Batch
     return Batch(
         topic,
         0,
-        list(range(first, first + n)),
-        [1_000 + first + i for i in range(n)],
         [b"k"] * n,
         list(values),
+        np.arange(first, first + n),
+        1_000 + np.arange(first, first + n),
     )
 
 

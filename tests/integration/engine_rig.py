@@ -97,7 +97,8 @@ def build_flow(bootstrap: str, prefix: str, out: str, **options: Any) -> Dataflo
             Outgoing(out, item[0].encode(), json.dumps(item[1], sort_keys=True).encode(), []),
         ),
     )
-    op.output("out", routed, KafkaSink(produce, parts=4, **sink))
+    told = op.inspect("routed", routed)  # the log tells what is on its way to the sink
+    op.output("out", told, KafkaSink(produce, parts=4, **sink))
     return flow
 
 
@@ -197,7 +198,7 @@ def start_process(arguments: dict[str, Any], log: Path, **options: Any) -> subpr
             [sys.executable, "-c", code, json.dumps(call)],
             stdout=file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "RUST_BACKTRACE": "0"},
+            env={**os.environ, "RUST_BACKTRACE": "0", "PYTHONUNBUFFERED": "1"},
             cwd=HERE.parents[2],
         )
 

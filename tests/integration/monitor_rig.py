@@ -191,7 +191,8 @@ class MonitorRig:
         for start in range(0, len(values), batch):
             part = values[start : start + batch]
             offsets = range(start, start + len(part))
-            rows, dead = decoder.decode(topic, 0, part, offsets, lambda _: int(1000 * time.time()))
+            stamps = [int(1000 * time.time())] * len(part)
+            rows, dead = decoder.decode(topic, 0, part, offsets, stamps)
             for output in tracker.records(rows, 1, len(dead)):
                 events += decider.decide(tester.test(output))
         return events

@@ -44,7 +44,7 @@ def test_any_bytes_are_a_record_or_a_dead_letter_in_any_batch(
     profile = PROFILES[name]
     decoder = RecordDecoder(profile)
     offsets = [10 + 3 * i for i in range(len(values))]
-    columns, dead = decoder.decode("t", 2, values, offsets, lambda i: kafka + i)
+    columns, dead = decoder.decode("t", 2, values, offsets, [kafka + i for i in range(len(values))])
     assert len(columns) + len(dead) == len(values)
     assert sorted([*columns.offsets.tolist(), *(letter.offset for letter in dead)]) == offsets
     assert np.isfinite(columns.ts).all()
@@ -59,7 +59,7 @@ def test_any_bytes_are_a_record_or_a_dead_letter_in_any_batch(
     for text in (*columns.ids, *columns.versions):
         assert text is None or text.encode() is not None
     one_by_one = [
-        decoder.decode("t", 2, [value], [offset], lambda _, i=i: kafka + i)
+        decoder.decode("t", 2, [value], [offset], [kafka + i])
         for i, (value, offset) in enumerate(zip(values, offsets, strict=True))
     ]
     assert [letter for _, found in one_by_one for letter in found] == dead
@@ -80,7 +80,7 @@ json_values = st.recursive(
 def test_any_value_in_any_field_is_read_or_refused(value: Any, path: str) -> None:
     raw = msgspec.json.encode({path: value})
     for profile in PROFILES.values():
-        columns, dead = RecordDecoder(profile).decode("t", 0, [raw], [0], lambda _: START)
+        columns, dead = RecordDecoder(profile).decode("t", 0, [raw], [0], [START])
         assert len(columns) + len(dead) == 1
 
 

@@ -68,12 +68,7 @@ class ChampionLosses:
             corrected = np.full(len(rows), np.nan)
         else:
             design = self._design(rows)
-            better = np.concatenate(
-                [
-                    self._correction.block(design[block], rows.y[block], rows.y_pred[block])
-                    for block in blocks
-                ]
-            )
+            better = self._correction.blocks(design, rows.y, rows.y_pred, BLOCK)
             corrected = self._blockwise(rows.y, better, blocks)
             if own.any():
                 # The record's own loss may have another unit: only the saving can be taken over.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from driftloop.engine.items import ControlItem, Lifecycle, StreamBatch
+from driftloop.kafka.contents import contents
 from driftloop.messages import Command, ModelPublished, TrainingFinished
 from driftloop.monitor import metrics
 from driftloop.monitor.items import (
@@ -55,10 +56,7 @@ class Decoder:
         rows, dead = self._decoders[name].decode(
             batch.topic,
             batch.partition,
-            [message.value() for message in messages],
-            [message.offset() for message in messages],  # type: ignore[misc]  # consumed: has one
-            # All at once: a call a record through Python costs more than the list.
-            [int(message.timestamp()[1]) for message in messages].__getitem__,
+            *contents(messages),
             lambda index: _bytes(messages[index].key()),
         )
         metrics.RECORDS.inc(len(rows))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from driftloop.records.columns import MULTICLASS, Columns, DeadLetter
+from driftloop.records.columns import MULTICLASS, Columns, DeadLetter, Integers
 from driftloop.records.schema import RecordSchema
 from driftloop.settings import Profile
 from driftloop.settings.base import milliseconds
@@ -24,6 +24,7 @@ from driftloop.settings.base import milliseconds
 LAST_MS = 253_402_300_799_999  # end of the year 9999, the last that RFC 3339 can write
 BINARY_CLASSES = 2
 _SHOWN = 80
+_PLAIN = {str, type(None)}
 
 
 def _no_key(_: int) -> bytes | None:
@@ -53,8 +54,8 @@ class RecordDecoder:
         topic: str,
         partition: int,
         values: Sequence[bytes | None],
-        offsets: Sequence[int],
-        timestamp: Callable[[int], int],
+        offsets: Sequence[int] | Integers,
+        timestamps: Sequence[int] | Integers,
         key: Callable[[int], bytes | None] = _no_key,
     ) -> tuple[Columns, list[DeadLetter]]:
         """Decode messages of one partition.
@@ -64,7 +65,7 @@ class RecordDecoder:
             partition: Their partition.
             values: Their values, in offset order.
             offsets: Their offsets.
-            timestamp: Kafka timestamp (ms) of the message at an index.
+            timestamps: Their Kafka timestamps, ms.
             key: Key of the message at an index; asked only where it is rejected.
 
         Returns:
@@ -78,7 +79,7 @@ class RecordDecoder:
                     topic,
                     partition,
                     int(offsets[index]),
-                    timestamp(index),
+                    int(timestamps[index]),
                     key(index),
                     values[index],
                     reason,
@@ -88,14 +89,13 @@ class RecordDecoder:
 
         rows, kept = self._rows(values, reject)
         bad: dict[int, _Rejected] = {}
-        ts = self._times(rows, lambda row: timestamp(kept[row]), bad)
-        self._refuse_future(ts, map(timestamp, kept), bad)
+        stamps = _kept(timestamps, kept)
+        ts = self._times(rows, stamps, bad)
+        self._refuse_future(ts, stamps, bad)
         x = self._numeric(rows, bad)
         y = self._labels(rows, bad)
         y_pred = self._predictions(rows, bad)
-        offset = np.asarray(offsets, dtype=np.int64)
-        if len(kept) != len(offset):
-            offset = offset[kept]
+        offset = _kept(offsets, kept)
         where = np.full(len(rows), partition, np.int64)
         columns = Columns(
             partitions=where,
@@ -126,7 +126,7 @@ class RecordDecoder:
     ) -> tuple[list[Any], Sequence[int]]:
         decode = self._decode
         try:
-            return [decode(value) for value in values], range(len(values))  # type: ignore[arg-type]
+            return list(map(decode, values)), range(len(values))  # type: ignore[arg-type]
         except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
             pass  # at least one is bad: go through them one by one
         rows, kept = [], []
@@ -181,18 +181,22 @@ class RecordDecoder:
             return _floats(column)
 
     def _times(
-        self, rows: list[Any], timestamp: Callable[[int], int], bad: dict[int, _Rejected]
+        self, rows: list[Any], timestamps: Integers, bad: dict[int, _Rejected]
     ) -> npt.NDArray[np.float64]:
         column = self._column(rows, "ts")
         if "ts" in self._schema.shared:
             column = [_number(v) if v.__class__ is int else v for v in column]
         # A text is never read as a number: NumPy would, where no other row stops it.
-        ts = np.array([value if value.__class__ is float else np.nan for value in column])
+        if set(map(type, column)) != {float}:
+            numbers = [value if value.__class__ is float else np.nan for value in column]
+        else:
+            numbers = column
+        ts = np.array(numbers, dtype=np.float64)
         wrong = np.flatnonzero(~((ts >= 0) & (ts <= LAST_MS)))
         for row in wrong.tolist():
             value = column[row]
             if value is None:
-                found: float | None = timestamp(row)
+                found: float | None = int(timestamps[row])
                 rule = "without an event time of its own, a record needs a Kafka timestamp"
                 value = found
             else:
@@ -207,12 +211,12 @@ class RecordDecoder:
     def _refuse_future(
         self,
         ts: npt.NDArray[np.float64],
-        timestamps: Iterable[int],
+        timestamps: Integers,
         bad: dict[int, _Rejected],
     ) -> None:
         """Reject records from far ahead of their Kafka timestamp: they make all others late."""
         # Each against its own: the timestamps of a batch need not be in order.
-        ahead = ts - np.fromiter(timestamps, np.float64, len(ts))
+        ahead = ts - timestamps
         for row in np.flatnonzero(ahead > self._max_future).tolist():
             if row not in bad:
                 bad[row] = _Rejected(
@@ -313,6 +317,11 @@ class RecordDecoder:
         return f"{self._schema.paths[role]} is {accepted}; got {_short(value)}"
 
 
+def _kept(values: Sequence[int] | Integers, kept: Sequence[int]) -> Integers:
+    whole = np.asarray(values, dtype=np.int64)
+    return whole if len(kept) == len(whole) else whole[kept]
+
+
 def _get_or_none(get: Callable[[Any], Any], row: Any) -> Any:
     try:
         return get(row)
@@ -328,7 +337,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _texts(column: list[Any]) -> list[str | None]:
-    if column.count(None) == len(column):
+    if set(map(type, column)) <= _PLAIN:
         return column
     return [value if value.__class__ is str else _text(value) for value in column]
 

@@ -32,6 +32,7 @@ from driftloop.engine.sink import KafkaSink
 from driftloop.engine.source import StreamSource
 from driftloop.errors import DriftloopError, Fault, SettingsError
 from driftloop.heartbeat import Heartbeat
+from driftloop.kafka.contents import contents
 from driftloop.kafka.dead_letters import to_message
 from driftloop.messages import ModelPublished
 from driftloop.models import ModelArtifact, ModelStore
@@ -160,14 +161,8 @@ def to_batch(router: Router, item: StreamBatch | Lifecycle) -> list[tuple[str, B
     if route is None:
         return []
     messages = item.messages
-    batch = Batch(
-        item.topic,
-        item.partition,
-        [message.offset() or 0 for message in messages],
-        [message.timestamp()[1] for message in messages],
-        [_bytes(message.key()) for message in messages],
-        [_bytes(message.value()) for message in messages],
-    )
+    keys = [_bytes(message.key()) for message in messages]
+    batch = Batch(item.topic, item.partition, keys, *contents(messages))
     return [(route.stream, batch)]
 
 

@@ -10,6 +10,7 @@ import orjson
 
 from driftloop.models import ModelArtifact, predict
 from driftloop.records import DeadLetter, RecordDecoder
+from driftloop.records.columns import Integers
 from driftloop.settings import Profile
 
 
@@ -19,18 +20,18 @@ class Batch(NamedTuple):
     Attributes:
         topic: Feature topic.
         partition: Its partition.
-        offsets: Offset of each message, increasing.
-        timestamps: Kafka timestamp of each in ms.
-        keys: Key of each.
+        keys: Key of each message.
         values: Value of each.
+        offsets: Offset of each, increasing, int64 (n,).
+        timestamps: Kafka timestamp of each in ms, int64 (n,).
     """
 
     topic: str
     partition: int
-    offsets: list[int]
-    timestamps: list[int]
     keys: list[bytes | None]
     values: list[bytes | None]
+    offsets: Integers
+    timestamps: Integers
 
 
 class Scored(NamedTuple):
@@ -71,7 +72,7 @@ class RecordScorer:
             batch.partition,
             batch.values,
             batch.offsets,
-            batch.timestamps.__getitem__,
+            batch.timestamps,
             batch.keys.__getitem__,
         )
         if not len(columns):
@@ -82,7 +83,9 @@ class RecordScorer:
             # What is not finite is written as null, which reads as absent.
             predictions = np.where(np.isfinite(found), found, np.nan).tolist()
         whole = len(columns) == len(batch.values)
-        index = {offset: i for i, offset in enumerate(batch.offsets)} if not whole else None
+        index = (
+            {offset: i for i, offset in enumerate(batch.offsets.tolist())} if not whole else None
+        )
         scored: list[Scored] = []
         for row, offset in enumerate(columns.offsets.tolist()):
             at = row if index is None else index[offset]

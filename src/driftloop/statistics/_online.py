@@ -41,6 +41,8 @@ class OnlineCorrection(abc.ABC):
         "_inverse_scale",
         "_moments",
         "_outputs",
+        "_pending",
+        "_scaled_at",
         "_spread",
         "gain",
         "records",
@@ -55,6 +57,9 @@ class OnlineCorrection(abc.ABC):
         self._beta = np.zeros((n_features + 1, outputs))
         # Σ w v (z, 1, u, c)(z, 1, u, c)ᵀ; u and c as (outputs) columns each.
         self._moments = np.zeros((n_features + 1 + 2 * outputs,) * 2)
+        # Sums of (z, 1) and of their squares since the features' scale was last updated, and when.
+        self._pending = np.zeros((2, n_features + 1))
+        self._scaled_at = 0
         self._spread = 0.0  # root mean square of the residuals; 1 for classification
         self.gain = 1.0
         self.records = 0
@@ -75,31 +80,49 @@ class OnlineCorrection(abc.ABC):
         Returns:
             Corrected predictions in the units and the shape of `y_pred`.
         """
+        return self.blocks(features, y, y_pred, max(len(np.asarray(y)), 1))
+
+    def blocks(
+        self, features: npt.ArrayLike | None, y: npt.ArrayLike, y_pred: npt.ArrayLike, size: int
+    ) -> Array:
+        """Take records as `block` does, `size` at a time; the last block may be shorter."""
         labels = np.asarray(y, dtype=np.float64)
         predictions = np.asarray(y_pred, dtype=np.float64)
-        if not len(labels):
-            return predictions.copy()
+        values = None if features is None else np.asarray(features, dtype=np.float64)
+        width = self._features + 1 + 2 * self._outputs
+        out = np.empty_like(predictions)
         with np.errstate(all="ignore"):  # absurd magnitudes are held or left out, without a warning
-            z = self._design(features, len(labels))
-            raw = z @ self._beta  # (n, outputs), the correction before the gain
-            return self._correct(z, raw, labels, predictions)
+            for start in range(0, len(labels), size):
+                part = slice(start, start + size)
+                own = labels[part]
+                columns = np.empty((len(own), width))  # the rows of (z, 1, u, c)
+                z = self._design(None if values is None else values[part], columns)
+                raw = z @ self._beta  # (n, outputs), the correction before the gain
+                out[part] = self._correct(columns, raw, own, predictions[part])
+        return out
 
     @abc.abstractmethod
-    def _correct(self, z: Array, raw: Array, y: Array, y_pred: Array) -> Array:
-        """Correct by the gain times `raw` (n, outputs), then learn; as the task asks."""
+    def _correct(self, columns: Array, raw: Array, y: Array, y_pred: Array) -> Array:
+        """Correct by the gain times `raw` (n, outputs), then learn; as the task asks.
 
-    def _design(self, features: npt.ArrayLike | None, n: int) -> Array:
-        """Return (z, 1), (n, features + 1): standardised by earlier blocks, winsorised."""
+        Args:
+            columns: (n, features + 1 + 2 · outputs); (z, 1) is there, u and c are to be set.
+            raw: zβ.
+            y: Labels.
+            y_pred: The champion's predictions.
+        """
+
+    def _design(self, values: Array | None, columns: Array) -> Array:
+        """Set (z, 1), (n, features + 1), standardised by earlier blocks and winsorised."""
         d = self._features
-        z = np.empty((n, d + 1))
+        z = columns[:, : d + 1]
         z[:, d] = 1.0
         if d == 0:
             return z
         part = z[:, :d]
-        if features is None:
+        if values is None:
             part[:] = 0.0
             return z
-        values = np.asarray(features, dtype=np.float64)
         if self.records == 0:
             self._first_scale(values)
         np.subtract(values, self._centre, out=part)
@@ -125,19 +148,29 @@ class OnlineCorrection(abc.ABC):
         usable = (variance > floor) & np.isfinite(variance)
         self._inverse_scale = 1.0 / np.sqrt(np.where(usable, variance, 1.0))
 
-    def _update_scale(self, block: Array, n: int) -> None:
-        """Move the features' mean and variance towards the block's, read off its moments."""
+    def _update_scale(self, block: Array) -> None:
+        """Move the features' mean and variance towards those of the records since the last time.
+
+        Done when the records have doubled. What was learned is expressed in the new units.
+        """
         d = self._features
-        weight = block[d, d]
-        if not weight > 0.0:
+        self._pending[0] += block[d, : d + 1]
+        self._pending[1] += block.diagonal()[: d + 1]
+        weight = self._pending[0, d]
+        if self.records < 2 * self._scaled_at or not weight > 0.0:
             return
-        share = n / (self.records + n)
-        mean = block[d, :d] / weight  # in standardised units
-        square = block.diagonal()[:d] / weight
-        scale = 1.0 / self._inverse_scale
-        shift = share * scale * mean
-        self._centre = self._centre + shift
-        self._set_scale(np.square(scale) * (1.0 - share + share * square) - np.square(shift))
+        share = 1.0 - self._scaled_at / self.records
+        mean, square = self._pending[:, :d] / weight  # in standardised units
+        inverse, centre = self._inverse_scale, self._centre
+        shift = share * mean / inverse
+        self._centre = centre + shift
+        self._set_scale((1.0 - share + share * square) / np.square(inverse) - np.square(shift))
+        change = np.eye(len(self._moments))
+        change.flat[: d * (len(change) + 1) : len(change) + 1] = self._inverse_scale / inverse
+        change[:d, d] = -shift * self._inverse_scale
+        self._moments = change @ self._moments @ change.T
+        self._pending[:] = 0.0
+        self._scaled_at = self.records
 
     def _learn(self, columns: Array, n: int, variance: float) -> None:
         """Take a block's weighted columns (z, 1, u, c) in, and solve for the next block's β, g.
@@ -151,9 +184,12 @@ class OnlineCorrection(abc.ABC):
         block = columns.T @ columns
         self._moments *= self._forgetting ** len(columns)
         self._moments += block
-        if p > 1 and 0 < self.records < SCALE_RECORDS:
-            self._update_scale(block, n)
+        first = self.records == 0
         self.records += n
+        if first:
+            self._scaled_at = n
+        elif p > 1 and self._scaled_at < SCALE_RECORDS:
+            self._update_scale(block)
         moments = self._moments
         _, beta, info = dposv(moments[:p, :p] + _ridge(p), moments[:p, p : p + outputs])
         if info == 0:

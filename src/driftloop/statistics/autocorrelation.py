@@ -7,8 +7,11 @@ mean is known as well as that of n / k independent records.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg.lapack import dposv, dpotrf, dtrtrs
 
 Array = npt.NDArray[np.float64]
 
@@ -44,22 +47,24 @@ def fit_autoregression(x: Array, max_order: int = 6) -> tuple[Array, float]:
     """
     n = len(x)
     order = min(max_order, n // _RECORDS_PER_ORDER)
-    centred = x - x.mean() if n else x
+    centred = x - np.add.reduce(x) / n if n else x
     variance = float(centred @ centred) / max(n, 1)
     if order < 1 or not 0.0 < variance < np.inf:
         return np.empty(0), variance
-    centred = centred / np.sqrt(variance)
+    centred /= math.sqrt(variance)
     gram, target, total = _normal_equations(centred, order)
     # With L Lᵀ = gram and L z = target, the first p values of z give RSS_p for every p at once.
-    factor = np.linalg.cholesky(gram)
-    explained = np.cumsum(np.linalg.solve(factor, target) ** 2)
+    factor, failed = dpotrf(gram, lower=1)
+    if failed:  # rounding alone made it indefinite, in spite of the ridge
+        return np.empty(0), variance
+    explained = np.cumsum(dtrtrs(factor, target, lower=1)[0] ** 2)
     rss = np.maximum(total - np.concatenate(([0.0], explained)), _RELATIVE_RIDGE * total)
     records = n - order
     chosen = int(np.argmin(records * np.log(rss / records) + 2.0 * np.arange(order + 1)))
     if chosen == 0:
         return np.empty(0), variance
     gram, target, total = _normal_equations(centred, chosen)
-    phi: Array = np.linalg.solve(gram, target).astype(np.float64)
+    phi: Array = dposv(gram, target)[1]
     innovation = max(total - float(phi @ target), 0.0) / (n - chosen)
     return phi, innovation * variance
 
@@ -67,8 +72,10 @@ def fit_autoregression(x: Array, max_order: int = 6) -> tuple[Array, float]:
 def _normal_equations(x: Array, order: int) -> tuple[Array, Array, float]:
     """Return LᵀL (order, order), Lᵀy (order,) and yᵀy of the centred lags L and target y."""
     n = len(x)
-    columns = np.stack([x[order - lag : n - lag] for lag in range(order + 1)])
-    columns -= columns.mean(axis=1, keepdims=True)  # (1 + order, n - order): target, lag 1, …
+    columns = np.empty((order + 1, n - order))  # target, lag 1, …
+    for lag in range(order + 1):
+        columns[lag] = x[order - lag : n - lag]
+    columns -= np.add.reduce(columns, axis=1, keepdims=True) / (n - order)
     gram = columns @ columns.T
     gram.flat[:: order + 2] += _RELATIVE_RIDGE * (n - order)  # its diagonal
     return gram[1:, 1:], gram[1:, 0], float(gram[0, 0])

@@ -72,8 +72,8 @@ class _Regression(OnlineCorrection):
 
     __slots__ = ()
 
-    def _correct(self, z: Array, raw: Array, y: Array, y_pred: Array) -> Array:
-        n, p = z.shape
+    def _correct(self, columns: Array, raw: Array, y: Array, y_pred: Array) -> Array:
+        n, p = len(columns), self._features + 1
         known = n
         residual = y - y_pred
         usable = residual.dot(residual) < ABSURD * ABSURD
@@ -87,8 +87,6 @@ class _Regression(OnlineCorrection):
         np.maximum(residual, -bound, out=residual)
         np.minimum(residual, bound, out=residual)
 
-        columns = np.empty((n, p + 2))
-        columns[:, :p] = z
         columns[:, p] = residual
         c = raw[:, 0]
         columns[:, p + 1] = c
@@ -116,8 +114,8 @@ class _Binary(OnlineCorrection):
         super().__init__(n_features, 1, forgetting)
         self._codes = codes
 
-    def _correct(self, z: Array, raw: Array, y: Array, y_pred: Array) -> Array:
-        n, p = z.shape
+    def _correct(self, columns: Array, raw: Array, y: Array, y_pred: Array) -> Array:
+        n, p = len(columns), self._features + 1
         known = n
         usable = math.isfinite(y.dot(y_pred))
         if not usable:
@@ -142,8 +140,6 @@ class _Binary(OnlineCorrection):
         curvature = corrected * (1.0 - corrected)
         np.maximum(curvature, CURVATURE_FLOOR, out=curvature)
 
-        columns = np.empty((n, p + 2))
-        columns[:, :p] = z
         slope /= curvature
         slope += c
         columns[:, p] = slope
@@ -164,8 +160,8 @@ class _Multiclass(OnlineCorrection):
 
     __slots__ = ()
 
-    def _correct(self, z: Array, raw: Array, y: Array, y_pred: Array) -> Array:
-        n, classes = len(z), self._outputs
+    def _correct(self, columns: Array, raw: Array, y: Array, y_pred: Array) -> Array:
+        n, p, classes = len(columns), self._features + 1, self._outputs
         is_class = (y >= 0.0) & (y < classes) & (y == np.floor(y))
         index = np.where(is_class, y, 0.0).astype(np.intp)
         if y_pred.ndim == 1:
@@ -184,7 +180,8 @@ class _Multiclass(OnlineCorrection):
         slope[np.arange(n), index] += 1.0  # an unusable row is zeroed below
         curvature = np.maximum(1.0 - np.square(corrected).sum(axis=1), CURVATURE_FLOOR)
 
-        columns = np.concatenate([z, c + slope / curvature[:, None], raw], axis=1)
+        columns[:, p : p + classes] = c + slope / curvature[:, None]
+        columns[:, p + classes :] = raw
         columns *= np.sqrt(curvature)[:, None] * root_weights(self._forgetting, n)
         unusable = ~(readable & is_class)
         if unusable.any():

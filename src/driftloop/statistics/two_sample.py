@@ -88,8 +88,11 @@ def _distance(a: Array, b: Array) -> float:
     largest distances lie at a value of `a`: there from the right, or just before it.
     """
     n, m = len(a), len(b)
-    at = a.searchsorted(a, "right") / n - b.searchsorted(a, "right") / m
-    before = b.searchsorted(a, "left") / m - a.searchsorted(a, "left") / n
+    ties = bool((a[1:] == a[:-1]).any())
+    up_to = a.searchsorted(a, "right") if ties else np.arange(1, n + 1)
+    below = a.searchsorted(a, "left") if ties else np.arange(n)
+    at = up_to / n - b.searchsorted(a, "right") / m
+    before = b.searchsorted(a, "left") / m - below / n
     return max(float(np.abs(at).max()), float(np.abs(before).max()))
 
 

@@ -15,6 +15,7 @@ from driftloop.errors import (
     OffsetsExpiredError,
     TrainingError,
 )
+from driftloop.kafka.contents import contents
 from driftloop.kafka.ranges import expired_ranges, read_ranges
 from driftloop.kafka.topics import partition_counts
 from driftloop.messages import OffsetRange
@@ -166,9 +167,7 @@ def _decode(profile: Profile, place: OffsetRange, messages: Sequence[Message]) -
     columns, _ = RecordDecoder(profile).decode(
         place.topic,
         place.partition,
-        [message.value() for message in messages],
-        [message.offset() or 0 for message in messages],
-        lambda index: messages[index].timestamp()[1],
+        *contents(messages),
     )
     return columns
 

@@ -26,7 +26,7 @@ def decode(
         3,
         raw,
         range(100, 100 + len(raw)),
-        times.__getitem__,
+        times,
         lambda i: b"key-%d" % i,
     )
 

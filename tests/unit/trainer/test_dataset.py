@@ -26,9 +26,7 @@ def _records(profile: Profile, count: int, *, bare: int = 0) -> Columns:
         ).encode()
         for i in range(count)
     ]
-    columns, letters = RecordDecoder(profile).decode(
-        "t", 0, values, range(count), lambda index: index
-    )
+    columns, letters = RecordDecoder(profile).decode("t", 0, values, range(count), range(count))
     assert not letters
     return join(columns)
 
