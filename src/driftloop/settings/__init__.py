@@ -10,13 +10,14 @@ from driftloop.settings.models import (
     TopicSettings,
     TrainerSettings,
 )
+from driftloop.settings.policy import Policy
+from driftloop.settings.presets import parse_policy
 from driftloop.settings.profile import (
     CountWindow,
     CycleWindow,
     Features,
     Fields,
     ModelSettings,
-    Policy,
     Profile,
     Training,
 )
@@ -39,4 +40,5 @@ __all__ = [
     "TrainerSettings",
     "Training",
     "load_settings",
+    "parse_policy",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import tomllib
@@ -15,6 +16,7 @@ from pydantic_settings import SettingsError as UnreadableVariable
 
 from driftloop.errors import Fault, SettingsError
 from driftloop.settings.models import Settings
+from driftloop.settings.presets import parse_policy
 from driftloop.settings.secrets import HIDDEN, check_options, check_properties, is_secret
 
 DEFAULT_FILE = "driftloop.toml"
@@ -84,6 +86,7 @@ def load_settings(path: str | Path | None = None) -> Settings:
     if servers and isinstance(document.get("kafka", {}), dict):
         document["kafka"] = {**document.get("kafka", {}), "bootstrap_servers": servers}
     faults = _secret_faults(document)
+    document = _with_own_policies(document)
     try:
         settings = _FileSettings(**document)
     except ValidationError as error:
@@ -106,6 +109,21 @@ def load_settings(path: str | Path | None = None) -> Settings:
     if faults:
         raise SettingsError(faults, source)
     return settings
+
+
+def _with_own_policies(document: dict[str, Any]) -> dict[str, Any]:
+    """Replace the names of policies of ``[policies]`` by their tables; presets are read later."""
+    profiles, own = document.get("profiles"), document.get("policies")
+    if not isinstance(profiles, dict) or not isinstance(own, dict):
+        return document
+    resolved = {}
+    for name, profile in profiles.items():
+        policy = profile.get("policy") if isinstance(profile, dict) else None
+        if isinstance(policy, str) and isinstance(own.get(policy.partition("(")[0].strip()), dict):
+            with contextlib.suppress(ValueError):  # reported where the profile is validated
+                profile = {**profile, "policy": parse_policy(policy, own)}  # noqa: PLW2901
+        resolved[name] = profile
+    return {**document, "profiles": resolved}
 
 
 def _secret_faults(document: Mapping[str, Any]) -> list[Fault]:
@@ -165,6 +183,8 @@ def _look_up(document: Any, path: list[str]) -> Any:
             found = found[part]
         elif isinstance(found, list) and part.isdigit() and int(part) < len(found):
             found = found[int(part)]
+        elif isinstance(found, str) and found is not document:
+            return found  # the short form of a table
         else:
             return os.environ.get(PREFIX + DELIMITER.join(path).upper(), "nothing")
     return found

@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from driftloop.settings.base import Duration, Section
+from driftloop.settings.policy import Policy
 from driftloop.settings.profile import Profile
 from driftloop.settings.secrets import resolve
 
@@ -159,6 +160,7 @@ class Settings(BaseSettings):
         trainer: The trainer.
         scorer: The scorer.
         store: Where model artifacts lie.
+        policies: Policies by name, for profiles and for ``driftloop backtest --policy``.
         profiles: What the records of each group of topics mean; the first that matches counts.
     """
 
@@ -178,6 +180,7 @@ class Settings(BaseSettings):
     trainer: TrainerSettings = TrainerSettings()
     scorer: ScorerSettings = ScorerSettings()
     store: StoreSettings = StoreSettings()
+    policies: dict[str, Policy] = Field(default={})
     profiles: dict[str, Profile] = {"default": Profile()}
 
     def profile_of(self, topic: str) -> tuple[str, Profile] | None:

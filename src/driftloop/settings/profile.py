@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from driftloop.settings.base import Duration, Section, milliseconds
+from driftloop.settings.policy import Policy
+from driftloop.settings.presets import parse_policy
 
 Task = Literal["regression", "binary", "multiclass"]
 Loss = Literal["absolute", "squared", "log_loss", "zero_one"]
@@ -111,52 +113,6 @@ class CycleWindow(Section):
 Window = Annotated[CountWindow | CycleWindow, Field(discriminator="kind")]
 
 
-class Policy(Section):
-    """When a stream's model is retrained.
-
-    Attributes:
-        kind: ``reducible``, ``mlma``, ``periodic`` or ``never``.
-        mode: For ``reducible``: ``accumulate`` (retrain once the loss that a newer model would
-            have saved exceeds the cost of a retrain) or ``test`` (a window's saving is
-            significant).
-        cost: Cost of a retrain in records' worth of the model's mean loss; used by accumulate.
-        cost_loss: The same in units of loss; overrides `cost`.
-        alpha_per_year: Tests are levelled so that a stream without drift is retrained needlessly
-            at most this often a year, in expectation.
-        tolerance: Rise of the mean loss that is accepted.
-        cooldown: Event time after a retrain request in which no other follows.
-        outcome_timeout: Event time after which a request without an outcome no longer holds back
-            the next one.
-        min_records: Losses of the current version that must have been seen.
-        every: For ``periodic``: event time between two retrains.
-        forgetting: For ``reducible``: weight that the online correction keeps of what it knew,
-            a record.
-        detectors: Incremental detectors on the loss; they raise alarms, not retrains.
-        feature_tests: Whether features are tested window by window; a rejection makes the stream
-            'watched'.
-    """
-
-    kind: Literal["reducible", "mlma", "periodic", "never"] = "reducible"
-    mode: Literal["accumulate", "test"] = "accumulate"
-    cost: float = Field(default=20.0, gt=0)
-    cost_loss: float | None = Field(default=None, gt=0)
-    alpha_per_year: float = Field(default=0.1, gt=0, le=100)
-    tolerance: float = Field(default=0.0, ge=0)
-    cooldown: Duration = Field(default=0)  # type: ignore[assignment]  # read by parse_duration
-    outcome_timeout: Duration = Field(default="1d")  # type: ignore[assignment]  # parse_duration
-    min_records: int = Field(default=50, ge=1)
-    every: Duration | None = None
-    forgetting: float = Field(default=0.995, gt=0.9, le=1)
-    detectors: list[Literal["adwin", "page_hinkley"]] = Field(default=["adwin"])
-    feature_tests: bool = True
-
-    @model_validator(mode="after")
-    def _period(self) -> Self:
-        if self.kind == "periodic" and self.every is None:
-            raise ValueError("policy periodic needs 'every', as every = \"7d\"")
-        return self
-
-
 class ModelSettings(Section):
     """Which model a stream has, and how it is fitted.
 
@@ -217,6 +173,8 @@ class Profile(Section):
         deduplicate: Ids remembered to drop records that come twice; 0 for none.
         silent_after: Wall-clock time without a record after which a stream is reported silent.
         classes: Class labels in the order of the model's outputs, for classification.
+        policy: A table; or a preset with its arguments, as ``"vote(2)"``; or the name of one of
+            ``[policies]``.
     """
 
     topics: str = r"streams\..+"
@@ -234,6 +192,11 @@ class Profile(Section):
     policy: Policy = Policy()
     model: ModelSettings = ModelSettings()
     training: Training = Training()
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        return parse_policy(value) if isinstance(value, str) else value
 
     @field_validator("topics")
     @classmethod

@@ -1,0 +1,228 @@
+"""A policy: when a stream's model is retrained."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+from functools import lru_cache
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from driftloop.settings.base import Duration, Section
+
+CRITERIA_GROUP = "driftloop.criteria"
+"""Entry points under which packages register criteria of their own."""
+
+BUILT_IN_CRITERIA = (
+    "anderson-darling",
+    "calibration",
+    "chi-square",
+    "classifier",
+    "cohens-d",
+    "cramer-von-mises",
+    "e-process",
+    "energy",
+    "g-test",
+    "hellinger",
+    "jensen-shannon",
+    "ks",
+    "levene",
+    "loss",
+    "mann-whitney",
+    "missing-rate",
+    "mmd",
+    "psi",
+    "reducible",
+    "score-ks",
+    "unseen-categories",
+    "wasserstein",
+    "welch",
+)
+"""Criteria that Driftloop brings; `driftloop.criteria` holds them."""
+
+Kind = Literal[
+    "never",
+    "always",
+    "periodic",
+    "any",
+    "all",
+    "vote",
+    "mlma",
+    "multi-criteria",
+    "detector",
+    "reducible",
+]
+Combine = Literal[
+    "partial-conjunction",
+    "fisher",
+    "stouffer",
+    "cauchy",
+    "harmonic-mean",
+    "twice-mean",
+    "weighted",
+]
+
+VOTING = frozenset({"any", "all", "vote", "multi-criteria"})
+"""Kinds that combine several criteria."""
+
+DEFAULT_CRITERIA = ("ks", "score-ks", "loss")
+"""Criteria of the voting kinds, one of each family, where none are named."""
+
+
+@lru_cache(maxsize=1)
+def known_criteria() -> tuple[str, ...]:
+    """Names of all criteria that are installed, sorted; nothing is imported."""
+    others = importlib.metadata.entry_points(group=CRITERIA_GROUP)
+    return tuple(sorted({*BUILT_IN_CRITERIA, *(point.name for point in others)}))
+
+
+class Criterion(Section):
+    """A criterion that votes.
+
+    Attributes:
+        name: Its name; `docs/criteria.md` lists them.
+        effect: Smallest effect size that counts, in the criterion's own unit: a significant
+            difference below it is none.
+        weight: Of its vote, for ``combine = "weighted"`` and ``"stouffer"``.
+        params: What the criterion itself takes.
+    """
+
+    name: str
+    effect: float | None = Field(default=None, ge=0)
+    weight: float = Field(default=1.0, gt=0)
+    params: dict[str, Any] = Field(default={})
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        known = known_criteria()
+        if value not in known:
+            close = difflib.get_close_matches(value, known, n=1, cutoff=0.6)
+            hint = f"did you mean {close[0]!r}?" if close else "known: " + ", ".join(known)
+            raise ValueError(f"a known criterion ({hint})")
+        return value
+
+
+def _criterion(value: Any) -> Any:
+    """A bare name, or ``name > effect``, is a table."""
+    if not isinstance(value, str):
+        return value
+    name, sign, floor = (part.strip() for part in value.partition(">"))
+    if not sign:
+        return {"name": name}
+    return {"name": name, "effect": floor}
+
+
+class Price(Section):
+    """What makes a retrain's cost and a loss comparable: both in money.
+
+    The cost of a retrain in units of loss is then ``gpu_second * seconds / loss``.
+
+    Attributes:
+        gpu_second: Price of a second of training.
+        seconds: Seconds that a retrain takes.
+        loss: Value of one unit of loss on one record.
+    """
+
+    gpu_second: float = Field(gt=0)
+    seconds: float = Field(gt=0)
+    loss: float = Field(gt=0)
+
+    @property
+    def cost_loss(self) -> float:
+        """Cost of a retrain in units of loss."""
+        return self.gpu_second * self.seconds / self.loss
+
+
+class Policy(Section):
+    """When a stream's model is retrained.
+
+    Attributes:
+        kind: ``never``; ``always`` (at every closed window of losses); ``periodic`` (`every` or
+            `every_records`); ``any``, ``all`` and ``vote`` (1, all or `votes` of the `criteria`
+            speak for drift); ``mlma`` (the window's losses against a data-adaptive reference);
+            ``multi-criteria`` (as ``vote``, and the losses must speak for it too); ``detector``
+            (an incremental detector has signalled); ``reducible`` (a newer model would save more
+            loss than a retrain costs).
+        mode: For ``reducible``: ``accumulate`` (retrain once the loss that a newer model would
+            have saved exceeds the cost of a retrain) or ``test`` (a window's saving is
+            significant).
+        cost: Cost of a retrain in records' worth of the model's mean loss; used by accumulate.
+        cost_loss: The same in units of loss; overrides `cost`.
+        price: The same in money; overrides both.
+        alpha_per_year: Tests are levelled so that a stream without drift is retrained needlessly
+            at most this often a year, in expectation.
+        tolerance: Rise of the mean loss that is accepted.
+        cooldown: Event time after a retrain request in which no other follows.
+        outcome_timeout: Event time after which a request without an outcome no longer holds back
+            the next one.
+        min_records: Losses of the current version that must have been seen.
+        every: For ``periodic``: event time between two retrains.
+        every_records: For ``periodic``: labelled records between two retrains.
+        forgetting: For ``reducible``: weight that the online correction keeps of what it knew,
+            a record.
+        criteria: For ``any``, ``all``, ``vote`` and ``multi-criteria``: names, ``"name > effect"``
+            or tables; by default ``ks``, ``score-ks`` and ``loss``.
+        votes: For ``vote`` and ``multi-criteria``: how many criteria must speak for drift.
+        combine: How the criteria's p-values become one: ``partial-conjunction`` (valid under any
+            dependence), ``fisher``, ``stouffer``, ``cauchy``, ``harmonic-mean``, ``twice-mean``;
+            ``weighted`` counts rejections by weight, without error control.
+        correction: Over the features of one criterion: ``holm``, ``bonferroni`` or ``bh``.
+        loss_test: The test of a window's losses: ``welch`` (with effective sizes),
+            ``newey-west``, ``block-permutation`` or ``sieve-bootstrap``.
+        detector: For ``detector``: which of `detectors`' kinds decides, as ``adwin``.
+        detectors: Incremental detectors on the loss; they raise alarms, not retrains.
+        feature_tests: Whether features are tested window by window; a rejection makes the stream
+            'watched'.
+        approval: Whether a decision waits for the engineer's command ``approve``.
+    """
+
+    kind: Kind = "reducible"
+    mode: Literal["accumulate", "test"] = "accumulate"
+    cost: float = Field(default=20.0, gt=0)
+    cost_loss: float | None = Field(default=None, gt=0)
+    price: Price | None = None
+    alpha_per_year: float = Field(default=0.1, gt=0, le=100)
+    tolerance: float = Field(default=0.0, ge=0)
+    cooldown: Duration = Field(default=0)  # type: ignore[assignment]  # read by parse_duration
+    outcome_timeout: Duration = Field(default="1d")  # type: ignore[assignment]  # parse_duration
+    min_records: int = Field(default=50, ge=1)
+    every: Duration | None = None
+    every_records: int | None = Field(default=None, ge=1)
+    forgetting: float = Field(default=0.995, gt=0.9, le=1)
+    criteria: list[Annotated[Criterion, BeforeValidator(_criterion)]] = Field(default=[])
+    votes: int = Field(default=2, ge=1)
+    combine: Combine = "partial-conjunction"
+    correction: Literal["holm", "bonferroni", "bh"] = "holm"
+    loss_test: Literal["welch", "newey-west", "block-permutation", "sieve-bootstrap"] = "welch"
+    detector: str = "adwin"
+    detectors: list[Literal["adwin", "page_hinkley"]] = Field(default=["adwin"])
+    feature_tests: bool = True
+    approval: bool = False
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> Self:
+        if self.kind == "periodic" and (self.every is None) == (self.every_records is None):
+            raise ValueError(
+                "policy periodic needs 'every', as every = \"7d\", or 'every_records'; one of both"
+            )
+        if self.kind in VOTING and not self.criteria:
+            chosen = [Criterion(name=name) for name in DEFAULT_CRITERIA]
+            object.__setattr__(self, "criteria", chosen)
+        if self.kind in {"vote", "multi-criteria"} and self.votes > len(self.criteria):
+            raise ValueError(
+                f"votes must be at most the number of criteria, {len(self.criteria)}; "
+                f"got {self.votes}"
+            )
+        return self
+
+    @property
+    def required_votes(self) -> int:
+        """Of a voting kind: how many of the criteria must speak for drift."""
+        return {"any": 1, "all": len(self.criteria)}.get(self.kind, self.votes)
+
+    @property
+    def fixed_cost(self) -> float | None:
+        """Cost of a retrain in units of loss, where it does not depend on the stream's losses."""
+        return self.price.cost_loss if self.price is not None else self.cost_loss

@@ -1,0 +1,88 @@
+"""Policies by name: ``vote(2)``, ``periodic(7d)``, ``reducible(20, alpha_per_year=1)``."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+_CALL = re.compile(r"^\s*([A-Za-z][\w-]*)\s*(?:\((.*)\))?\s*$")
+
+FIRST: dict[str, tuple[str, ...]] = {
+    "never": (),
+    "always": (),
+    "periodic": ("every",),
+    "any": (),
+    "all": (),
+    "vote": ("votes",),
+    "mlma": ("alpha_per_year",),
+    "multi-criteria": ("votes",),
+    "detector": ("detector",),
+    "reducible": ("cost",),
+}
+"""Each preset, and the key that its bare argument sets."""
+
+
+def parse_policy(text: str, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Read a policy's name with its arguments as the table that it stands for.
+
+    Args:
+        text: A preset, as ``never``, ``periodic(7d)``, ``periodic(500)`` (labelled records),
+            ``vote(2)``, ``detector(adwin)``, ``reducible(20)``; or the name of a policy of
+            ``[policies]``. ``key=value`` arguments set any other key.
+        own: The tables of ``[policies]``.
+
+    Raises:
+        ValueError: The name or an argument is not understood.
+
+    >>> parse_policy("periodic(7d, min_records=10)")
+    {'kind': 'periodic', 'every': '7d', 'min_records': 10}
+    """
+    match = _CALL.match(text)
+    if match is None:
+        raise ValueError("a policy's name with arguments, as 'vote(2)' or 'periodic(7d)'")
+    name, arguments = match[1], match[2]
+    table: dict[str, Any]
+    if own and name in own:
+        table = dict(own[name])
+        bare: tuple[str, ...] = ()
+    elif name in FIRST:
+        table, bare = {"kind": name}, FIRST[name]
+    else:
+        known = [*(own or {}), *FIRST]
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        hint = f"did you mean {close[0]!r}?" if close else "known: " + ", ".join(known)
+        raise ValueError(f"a preset, or a policy of [policies] ({hint})")
+    for position, argument in enumerate(_split(arguments or "")):
+        key, sign, value = (part.strip() for part in argument.partition("="))
+        if not sign:
+            if position or not bare:
+                accepted = f"one bare argument, {bare[0]}" if bare else "no bare argument"
+                raise ValueError(f"{name} takes {accepted}, and key=value; got {argument!r}")
+            key, value = _bare(name, bare[0], key)
+        table[key] = _scalar(value)
+    return table
+
+
+def _bare(name: str, key: str, value: str) -> tuple[str, str]:
+    if name == "periodic" and value.isdigit():
+        return "every_records", value
+    if name == "reducible" and value in {"accumulate", "test"}:
+        return "mode", value
+    return key, value
+
+
+def _split(arguments: str) -> list[str]:
+    """Split at the commas outside brackets."""
+    parts = re.split(r",(?![^\[]*\])", arguments)
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _scalar(text: str) -> Any:
+    """A value as TOML has it; what is none is text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
