@@ -14,7 +14,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from driftloop.criteria import parts_read
 from driftloop.detection.champion import BLOCK, ChampionLosses, predicts
+from driftloop.detection.contents import VOCABULARY, WindowContents
 from driftloop.detection.history import TrainingHistory
 from driftloop.detection.merge import PartitionMerger
 from driftloop.detection.outputs import (
@@ -42,9 +44,7 @@ from driftloop.records import Columns, Joiner
 from driftloop.records.columns import Floats
 from driftloop.settings import CycleWindow, Profile
 from driftloop.settings.base import milliseconds
-
-VOCABULARY = 64
-"""Categories remembered a feature, first come."""
+from driftloop.settings.policy import VOTING
 
 MANY = 1 << 62
 """More rows than any batch has."""
@@ -70,7 +70,7 @@ class StreamTracker:
         self._versions = VersionTracker()
         self._joiner = Joiner(profile.join_capacity, profile.deduplicate)
         self._history = TrainingHistory(profile.training)
-        self._vocabulary: list[dict[str, None]] = [{} for _ in profile.features.categorical]
+        self._vocabulary: list[dict[str, int]] = [{} for _ in profile.features.categorical]
         self._champion: ChampionLosses | None = None
         self._initial_due = profile.training.initial > 0
         self._stage: Columns | None = None
@@ -80,7 +80,8 @@ class StreamTracker:
         self._merger: PartitionMerger | None = None
         self._losses = self._windower()
         self._features = self._windower()
-        self._tests_features = profile.policy.feature_tests and bool(profile.features.numeric)
+        self._contents = WindowContents(profile, parts_read(profile.policy))
+        self._votes = profile.policy.kind in VOTING
 
     def _windower(self) -> CountWindower | CycleWindower:
         window = self.profile.window
@@ -165,11 +166,11 @@ class StreamTracker:
     def _arrive(self, rows: Columns, out: list[Output]) -> None:
         """Take rows up to where a window may be full, so that its counters tell of no more."""
         featured = np.empty(0, np.intp)
-        if self._tests_features and isinstance(self._features, CountWindower):
-            featured = np.flatnonzero(rows.has_features)
+        if self._contents.featured and isinstance(self._features, CountWindower):
+            featured = np.flatnonzero(self._contents.gathers(rows))
         start = 0
         while start < len(rows):
-            end = min(start + self._room(), len(rows))
+            end = min(start + self.room, len(rows))
             if len(featured) and isinstance(self._features, CountWindower):
                 filling = np.searchsorted(featured, start) + self._features.room - 1
                 if filling < len(featured):
@@ -178,7 +179,8 @@ class StreamTracker:
             self._take(rows if whole else rows.select(slice(start, end)), out)
             start = end
 
-    def _room(self) -> int:
+    @property
+    def room(self) -> int:
         """Rows, > 0, of which none but the last can fill a loss window or call for a model."""
         staged = 0 if self._stage is None else len(self._stage)
         room = self._losses.room if isinstance(self._losses, CountWindower) else MANY
@@ -223,7 +225,7 @@ class StreamTracker:
             if until > done:
                 whole = until - done == len(complete)
                 self._complete(complete if whole else complete.select(slice(done, until)), out)
-            if self._tests_features:
+            if self._contents.featured:
                 self._add_features(piece, out)
             position, done = end, until
 
@@ -244,19 +246,20 @@ class StreamTracker:
             if len(known) < VOCABULARY:
                 for value in column:
                     if value is not None and value not in known and len(known) < VOCABULARY:
-                        known[value] = None
+                        known[value] = len(known)
 
     def _add_features(self, rows: Columns, out: list[Output]) -> None:
         """Add rows that fill at most one window."""
-        has = rows.has_features
+        has = self._contents.gathers(rows)
         if not has.all():
             rows = rows.select(has)
         if not len(rows):
             return
+        values = self._contents.pack_features(rows, self._vocabulary)
         if isinstance(self._features, CycleWindower):
-            self._features.add(rows, extent(rows), rows.x, self._closed_before or 0)
+            self._features.add(rows, extent(rows), values, self._closed_before or 0)
             return
-        self._features.add(extent(rows), rows.x)
+        self._features.add(extent(rows), values)
         window = self._features.close()
         if window is not None:
             out.append(self._feature_window(window))
@@ -332,7 +335,7 @@ class StreamTracker:
                 self.topic, int(rows.partitions[i]), int(rows.offsets[i]), int(rows.offsets[i])
             )
             out.append(Alarm(detector, int(rows.ts[i]), str(record), self._version, value))
-        values = np.stack([losses, corrected, rows.ts], axis=1)  # (n, 3)
+        values = self._contents.pack_losses(rows, losses, corrected)
         if isinstance(self._losses, CycleWindower):
             self._losses.add(rows, where, values, self._closed_before or 0)
         else:
@@ -369,7 +372,7 @@ class StreamTracker:
 
     def _loss_window(self, window: Window) -> LossWindow:
         self._history.window_closed()
-        values = window.values
+        parts = self._contents.unpack_losses(window.values)
         return LossWindow(
             index=window.index,
             opened_at=int(window.first_ts),
@@ -377,9 +380,11 @@ class StreamTracker:
             span_ms=self._span("loss", window),
             ranges=to_ranges(self.topic, window.spans),
             version=self._versions.current,
-            losses=values[:, 0].copy(),
-            corrected=values[:, 1].copy(),
-            phases=self._phases(values[:, 2]),
+            losses=parts.losses,
+            corrected=parts.corrected,
+            phases=self._phases(parts.ts),
+            labels=parts.labels,
+            scores=parts.scores,
             training=self._history.ranges(self.topic),
             labelled=self._history.rows,
             counters=self._counted(),
@@ -393,6 +398,7 @@ class StreamTracker:
         return np.floor((ts % cycle) * PHASES / cycle)
 
     def _feature_window(self, window: Window) -> FeatureWindow:
+        parts = self._contents.unpack_features(window.values)
         return FeatureWindow(
             index=window.index,
             opened_at=int(window.first_ts),
@@ -400,7 +406,10 @@ class StreamTracker:
             span_ms=self._span("features", window),
             ranges=to_ranges(self.topic, window.spans),
             version=self._versions.current,
-            x=window.values,
+            x=parts.x,
+            codes=parts.codes,
+            scores=parts.scores,
+            training=self._history.ranges(self.topic) if self._votes else [],
             counters=self._counted(),
         )
 

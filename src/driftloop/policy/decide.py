@@ -29,7 +29,7 @@ from driftloop.messages import (
     event_id,
 )
 from driftloop.messages.events import State
-from driftloop.policy.criteria import Tested
+from driftloop.policy.tested import Tested
 from driftloop.settings import Profile
 from driftloop.settings.base import milliseconds
 
