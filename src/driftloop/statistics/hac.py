@@ -55,8 +55,8 @@ def newey_west_test(
 
     Each mean has the variance LRV / n, LRV its own sample's `long_run_variance` (Newey, West 1987).
     The statistic is compared with Student's t, whose degrees of freedom are Welch's, from
-    min(n - 1, 1.5 n / (L + 1)) each (the equivalent ones of a Bartlett estimate, Priestley 1981,
-    table 6.2). A sample counts as n · variance / LRV independent records; no verdict below
+    min(n - 1, 1.5 n / (L + 1)) each (the equivalent ones of a Bartlett estimate at frequency 0,
+    Priestley 1981). A sample counts as n · variance / LRV independent records; no verdict below
     `MIN_EFFECTIVE`, or when neither sample varies. `phases` as in `loss_test`.
 
     Args:
@@ -134,7 +134,7 @@ def newey_west_test(
 
 
 def long_run_variance(x: Array, lags: int) -> float:
-    """Return c₀ + 2 Σ_{j=1..L} (1 - j/(L + 1)) c_j, ≥ 0 (Newey, West 1987, eq. 5).
+    """Return c₀ + 2 Σ_{j=1..L} (1 - j/(L + 1)) c_j, ≥ 0 (Newey, West 1987).
 
     c_j = (1/n) Σ_t (x_t - x̄)(x_{t-j} - x̄). The variance of x̄ is about this over n.
 
@@ -157,7 +157,7 @@ def bartlett_lags(x: Array, bandwidth: Bandwidth | int) -> int:
     """Return the number of lags L, in [0, n - 1], for a sample of n values.
 
     ``newey_west``: ⌊4 (n/100)^(2/9)⌋, whatever the data are. ``andrews``: the automatic bandwidth
-    of Andrews (1991, eqs. 6.2 and 6.4) for an AR(1), ⌊1.1447 (a n)^(1/3)⌋ with
+    of Andrews (1991, section 6) for an AR(1), ⌊1.1447 (a n)^(1/3)⌋ with
     a = 4r² / ((1 - r)² (1 + r)²), r the first autocorrelation corrected for bias,
     + (1 + 3r)/n (Kendall 1954), and held within ±.97.
     """
