@@ -5,10 +5,11 @@ that takes the criterion's ``params`` as keywords and returns a `Criterion`.
 """
 
 from driftloop.criteria.contract import Criterion, Family, Finding, Sample
+from driftloop.criteria.describe import Description
 from driftloop.criteria.registry import (
     CRITERIA,
-    Description,
     chosen_criteria,
+    describe,
     make_criterion,
     parts_read,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "Finding",
     "Sample",
     "chosen_criteria",
+    "describe",
     "make_criterion",
     "parts_read",
 ]

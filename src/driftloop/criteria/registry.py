@@ -4,46 +4,19 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from driftloop.criteria import categories, columns, drift, effects, multivariate, scores
-from driftloop.criteria.contract import Criterion, Family, Part
+from driftloop.criteria import columns, drift
+from driftloop.criteria.contract import Criterion, Part
+from driftloop.criteria.describe import Description
 from driftloop.errors import Fault, SettingsError
 from driftloop.settings import Policy
 from driftloop.settings.policy import CRITERIA_GROUP
 
-Make = Callable[..., Criterion]
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What people should know of a criterion; `docs/criteria.md` is made from it.
-
-    Attributes:
-        make: Makes it from its params.
-        family: As `Criterion.family`.
-        finds: What it compares, in a few words.
-        formula: Statistic and effect.
-        source: Paper or textbook.
-        calibrated: Whether it has a p-value; one without votes by its effect alone.
-        floor: Effect from which on it votes where the policy names none; for those without a
-            p-value.
-    """
-
-    make: Make
-    family: Family
-    finds: str
-    formula: str
-    source: str
-    calibrated: bool = True
-    floor: float = 0.0
-
-
 CRITERIA: dict[str, Description] = {
-    name: Description(*rest)
-    for module in (columns, categories, multivariate, scores, drift, effects)
-    for name, rest in module.DESCRIPTIONS.items()
+    name: description
+    for module in (columns, drift)
+    for name, description in module.DESCRIPTIONS.items()
 }
 """Driftloop's own criteria."""
 
@@ -59,7 +32,7 @@ def make_criterion(name: str, **params: Any) -> Criterion:
     Raises:
         SettingsError: Nobody registered the name, or its params do not fit.
     """
-    make: Make
+    make: Callable[..., Criterion]
     if name in CRITERIA:
         make = CRITERIA[name].make
     else:

@@ -6,7 +6,7 @@ import numpy as np
 
 from driftloop.detection.outputs import LossWindow
 from driftloop.detection.reference import LossReference
-from driftloop.policy.grounds import ground, number
+from driftloop.policy.grounds import ground, number, seed_of
 from driftloop.policy.tested import Tested
 from driftloop.messages import Ground
 from driftloop.records.columns import Floats
@@ -42,7 +42,7 @@ class LossJudge:
             bound,
             anchor_records=1,
             tolerance=profile.policy.tolerance,
-            test=profile.policy.loss_test,
+            test=profile.policy.loss_test.replace("-", "_"),
         )
         self.reference_ranges: list[str] = []
 
@@ -103,7 +103,9 @@ class LossJudge:
             self.reference_ranges = window.ranges
             return
         names = ("adaptive", "anchored") if decides else ("anchored",)
-        results = self.reference.evaluate(losses, phases, names)
+        results = self.reference.evaluate(
+            losses, phases, names, seed=seed_of(window.ranges, "loss")
+        )
         rejected = False
         smallest: float | None = None
         for name, result in results.items():

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from driftloop.criteria import Criterion, Finding, Sample, chosen_criteria
-from driftloop.criteria.registry import describe
+from driftloop.criteria import Criterion, Finding, Sample, chosen_criteria, describe
 from driftloop.detection.outputs import FeatureWindow, LossWindow
 from driftloop.messages import Ground
 from driftloop.policy.grounds import ground, seed_of

@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from driftloop.criteria.registry import describe
+from driftloop.criteria import describe
 from driftloop.messages import Ground
 from driftloop.policy.grounds import number
 from driftloop.policy.standing import Standing
 from driftloop.settings import Policy
-from driftloop.statistics.combine import combine
+from driftloop.statistics.combine import WEIGHTED, combine
 
 
 class Vote(NamedTuple):
@@ -50,9 +50,15 @@ def vote(
         return _weighted(policy, standing, names, window)
     calibrated = [name for name in names if _calibrated(name)]
     by_effect = [name for name in names if not _calibrated(name)]
+    weights = {one.name: one.weight for one in policy.criteria}
     p_values = [standing[name].p_value for name in calibrated]
-    weights = [one.weight for one in policy.criteria if one.name in calibrated]
-    p = combine(policy.combine, p_values, r=policy.required_votes, weights=weights)
+    rule = policy.combine.replace("-", "_")
+    p = combine(
+        rule,
+        p_values,
+        r=policy.required_votes if rule == "partial_conjunction" else None,
+        weights=[weights[name] for name in calibrated] if rule in WEIGHTED else None,
+    )
     reasons = [f"{policy.combine}, {policy.required_votes} of {len(p_values)}"]
     passed = bool(p <= level)
     if by_effect and not any(standing[name].counts for name in by_effect):
