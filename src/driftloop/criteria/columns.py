@@ -9,7 +9,7 @@ from driftloop.criteria.contract import Family, Finding, Part
 from driftloop.criteria.contract import Sample as Records
 from driftloop.criteria.describe import Description
 from driftloop.statistics.samples import Sample
-from driftloop.statistics.univariate import test_columns
+from driftloop.statistics.univariate import compare_columns
 
 _PREPARED = "columns"
 
@@ -37,7 +37,7 @@ class ColumnTest:
         """One finding a feature."""
         if window.x is None or reference.x is None or not window.x.shape[1]:
             return []
-        found = test_columns(
+        found = compare_columns(
             _prepared(window), _prepared(reference), (self._test,), dependence=self._dependence
         )[self._test]
         return [Finding(found.column(j), name) for j, name in enumerate(window.names)]
