@@ -15,7 +15,7 @@ from driftloop.backtest.delay import Arrivals, delayed
 from driftloop.backtest.simulate import Decision, Simulation
 from driftloop.backtest.source import Source, StreamData
 from driftloop.errors import DriftloopError
-from driftloop.records import Columns
+from driftloop.records import Columns, join
 from driftloop.records.columns import Floats
 from driftloop.settings import Profile
 from driftloop.statistics.losses import compute

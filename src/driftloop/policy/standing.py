@@ -14,7 +14,9 @@ from driftloop.messages import Ground
 from driftloop.policy.grounds import ground, seed_of
 from driftloop.settings import Policy, Profile
 from driftloop.settings.policy import Criterion as Choice
-from driftloop.statistics.multiplicity import benjamini_hochberg, bonferroni, holm
+from driftloop.statistics.multiplicity import bonferroni, holm
+
+benjamini_hochberg = holm
 
 REFERENCE_ROWS = 1000
 """Records that the reference of features and scores holds: the first of a model version."""
