@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from driftloop.settings._detector_checks import misread
 from driftloop.settings.base import Duration, Section, milliseconds
+from driftloop.settings.detectors import Detector
 
 Task = Literal["regression", "binary", "multiclass"]
 Loss = Literal["absolute", "squared", "log_loss", "zero_one"]
@@ -131,7 +133,13 @@ class Policy(Section):
         every: For ``periodic``: event time between two retrains.
         forgetting: For ``reducible``: weight that the online correction keeps of what it knew,
             a record.
-        detectors: Incremental detectors on the loss; they raise alarms, not retrains.
+        detectors: Incremental detectors; they raise alarms, not retrains. Each is a text,
+            ``KIND`` or ``KIND:ON``, or a table that also changes parameters. ON is what it reads:
+            of labelled records the ``loss`` (usual) or the ``error`` (usual for ``ddm``, ``eddm``,
+            ``fhddm``, ``hddm_a``, ``hddm_w``): a wrong class, or in regression a loss above the
+            upper quartile of the model version's first 100; of all records, with or without their
+            label, the ``score`` (the prediction; multiclass: the predicted class's probability) or
+            a numeric feature, ``x.NAME``. All but those on features restart with each version.
         feature_tests: Whether features are tested window by window; a rejection makes the stream
             'watched'.
     """
@@ -147,7 +155,7 @@ class Policy(Section):
     min_records: int = Field(default=50, ge=1)
     every: Duration | None = None
     forgetting: float = Field(default=0.995, gt=0.9, le=1)
-    detectors: list[Literal["adwin", "page_hinkley"]] = Field(default=["adwin"])
+    detectors: list[Detector] = Field(default=["adwin"])  # type: ignore[list-item]  # text
     feature_tests: bool = True
 
     @model_validator(mode="after")
@@ -258,6 +266,8 @@ class Profile(Section):
             self.model.kind != "linear"
         ):
             faults.append(f"model {self.model.kind} does not fit task {self.task}")
+        features = self.features
+        faults += misread(self.policy.detectors, self.task, features.numeric, features.categorical)
         if self.training.window is None and self.training.records is None:
             object.__setattr__(self, "training", self.training.model_copy(update={"records": 2000}))
         if faults:
