@@ -145,7 +145,16 @@ class KswinDetector(BaseDetector):
         return self
 
 
-class DdmDetector(BaseDetector):
+class ErrorDetector(BaseDetector):
+    """What the settings of detectors of errors share: see `BaseDetector`."""
+
+    reads: ClassVar[Reads] = "bits"
+    usual: ClassVar[str] = "error"
+
+    on: str = "error"
+
+
+class DdmDetector(ErrorDetector):
     """DDM: the error rate against its minimum so far, in standard deviations; rises only.
 
     Attributes:
@@ -155,16 +164,12 @@ class DdmDetector(BaseDetector):
         drift_threshold: Standard deviations that signal.
     """
 
-    reads: ClassVar[Reads] = "bits"
-    usual: ClassVar[str] = "error"
-
     kind: Literal["ddm"] = "ddm"
-    on: str = "error"
     warm_start: Count = 30
     drift_threshold: float = Field(default=3.0, gt=0, le=1000)
 
 
-class EddmDetector(BaseDetector):
+class EddmDetector(ErrorDetector):
     """EDDM: the distance between two errors against its maximum so far; rises of the rate only.
 
     Attributes:
@@ -175,16 +180,12 @@ class EddmDetector(BaseDetector):
             signals without drift, 8 times in 2,000 records.
     """
 
-    reads: ClassVar[Reads] = "bits"
-    usual: ClassVar[str] = "error"
-
     kind: Literal["eddm"] = "eddm"
-    on: str = "error"
     warm_start: Count = 30
     beta: float = Field(default=0.9, gt=0, le=0.95)
 
 
-class FhddmDetector(BaseDetector):
+class FhddmDetector(ErrorDetector):
     """FHDDM: the share of right answers in a window against its maximum so far, by Hoeffding.
 
     Attributes:
@@ -195,11 +196,7 @@ class FhddmDetector(BaseDetector):
         short_window_size: Records of a second, shorter window, or none.
     """
 
-    reads: ClassVar[Reads] = "bits"
-    usual: ClassVar[str] = "error"
-
     kind: Literal["fhddm"] = "fhddm"
-    on: str = "error"
     sliding_window_size: Annotated[int, Field(ge=1, le=LONGEST)] = 100
     confidence_level: Share = 0.000001
     short_window_size: int | None = Field(default=None, ge=1, le=LONGEST)
@@ -214,7 +211,7 @@ class FhddmDetector(BaseDetector):
         return self
 
 
-class HddmADetector(BaseDetector):
+class HddmADetector(ErrorDetector):
     """HDDM-A: the newest mean against the lowest so far, by Hoeffding's bound.
 
     Attributes:
@@ -225,15 +222,13 @@ class HddmADetector(BaseDetector):
     """
 
     reads: ClassVar[Reads] = "unit"
-    usual: ClassVar[str] = "error"
 
     kind: Literal["hddm_a"] = "hddm_a"
-    on: str = "error"
     drift_confidence: Share = 0.001
     two_sided_test: bool = False
 
 
-class HddmWDetector(BaseDetector):
+class HddmWDetector(ErrorDetector):
     """HDDM-W: the same with means that forget, by McDiarmid's bound.
 
     Attributes:
@@ -245,10 +240,8 @@ class HddmWDetector(BaseDetector):
     """
 
     reads: ClassVar[Reads] = "unit"
-    usual: ClassVar[str] = "error"
 
     kind: Literal["hddm_w"] = "hddm_w"
-    on: str = "error"
     drift_confidence: Share = 0.001
     lambda_val: Share = 0.05
     two_sided_test: bool = False
