@@ -35,7 +35,7 @@ def naive_predictions(profile: Profile, y: Floats, season: int = 1) -> Floats:
     [nan, 1.0, 2.0]
     """
     lag = season if profile.task == "regression" else 1
-    last = np.full(len(y), np.nan)
+    last: Floats = np.full(len(y), np.nan)
     last[lag:] = y[:-lag] if lag < len(y) else last[lag:]
     if profile.task == "regression" or profile.loss == "zero_one":
         return _one_hot(last, len(profile.classes)) if profile.task == "multiclass" else last
@@ -44,12 +44,14 @@ def naive_predictions(profile: Profile, y: Floats, season: int = 1) -> Floats:
     seen = np.maximum(np.arange(len(y)) - 1.0, 0.0)
     stays = (stayed + 1.0) / (seen + classes)  # (n,)
     if profile.task == "binary":
-        return np.where(last == 1.0, stays, 1.0 - stays) + 0.0 * last
+        probability: Floats = np.where(last == 1.0, stays, 1.0 - stays) + 0.0 * last
+        return probability
     hot = _one_hot(last, classes)
-    return hot * stays[:, None] + (1.0 - hot) * ((1.0 - stays) / (classes - 1))[:, None]
+    spread: Floats = hot * stays[:, None] + (1.0 - hot) * ((1.0 - stays) / (classes - 1))[:, None]
+    return spread
 
 
 def _one_hot(codes: Floats, classes: int) -> Floats:
-    hot = (codes[:, None] == np.arange(classes)).astype(np.float64)  # (n, classes)
+    hot: Floats = (codes[:, None] == np.arange(classes)).astype(np.float64)  # (n, classes)
     hot[np.isnan(codes)] = np.nan
     return hot

@@ -200,9 +200,7 @@ def _places(arrived: Columns, labelled: Columns) -> npt.NDArray[np.intp]:
 # Many streams
 
 
-def run_streams(
-    source: Source, streams: Sequence[str], plan: Plan, jobs: int
-) -> Iterator[Outcome]:
+def run_streams(source: Source, streams: Sequence[str], plan: Plan, jobs: int) -> Iterator[Outcome]:
     """Simulate streams, group by group, in `jobs` processes; outcomes come as they are done."""
     groups = [list(streams[i : i + GROUP]) for i in range(0, len(streams), GROUP)]
     if jobs <= 1 or len(groups) <= 1:

@@ -7,12 +7,13 @@ latency later.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from driftloop.backtest.delay import Arrivals
+from driftloop.detection.outputs import Output
 from driftloop.detection.stream import StreamTracker
 from driftloop.messages import (
     Event,
@@ -100,9 +101,7 @@ class Simulation:
         columns = arrivals.columns
         self._rows = columns
         self._recorded = recorded
-        self.predictions = (
-            columns.y_pred if recorded else np.full_like(columns.y_pred, np.nan)
-        )
+        self.predictions = columns.y_pred if recorded else np.full_like(columns.y_pred, np.nan)
         self._latency = latency_ms
         self._tracker = StreamTracker(stream, profile)
         self._tester = StreamTester(profile)
@@ -133,9 +132,9 @@ class Simulation:
             self._position = end
             yield from self._decide(outputs)
 
-    def _decide(self, outputs: list[object]) -> Iterator[RetrainRequested]:
+    def _decide(self, outputs: Sequence[Output]) -> Iterator[RetrainRequested]:
         for output in outputs:
-            events: list[Event] = self._decider.decide(self._tester.test(output))  # type: ignore[arg-type]
+            events: list[Event] = self._decider.decide(self._tester.test(output))
             for event in events:
                 if isinstance(event, RetrainRequested):
                     self.decisions.append(Decision(event))

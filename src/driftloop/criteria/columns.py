@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
+import numpy as np
+
 from driftloop.criteria.contract import Family, Finding, Part
 from driftloop.criteria.contract import Sample as Records
 from driftloop.criteria.describe import Description
@@ -46,7 +48,8 @@ class ColumnTest:
 def _prepared(records: Records) -> Sample:
     """Sorted columns and the like, made once for all tests, and once for a reference."""
     if _PREPARED not in records.prepared:
-        records.prepared[_PREPARED] = Sample(records.x)
+        columns = np.empty((records.size, 0)) if records.x is None else records.x
+        records.prepared[_PREPARED] = Sample(columns)
     found: Sample = records.prepared[_PREPARED]
     return found
 

@@ -66,7 +66,7 @@ class Sample:
     def join(self, other: Sample, room: int) -> Sample:
         """These records and the first `room` of another's, which has the same parts."""
         taken = min(room, other.size)
-        parts = {
+        parts: dict[str, Any] = {
             name: np.concatenate([mine, getattr(other, name)[:taken]])
             for name in ("x", "codes", "scores", "labels", "losses", "corrected", "phases")
             if (mine := getattr(self, name)) is not None and getattr(other, name) is not None
@@ -102,16 +102,19 @@ class Criterion(Protocol):
     What all criteria keep to: the same input and seed give the same bits; input that is empty,
     tiny, constant or not finite gives no verdict, with a reason, never an exception or a warning;
     a criterion and what it remembers pickle.
-
-    Attributes:
-        name: As registered.
-        family: ``features``, ``score`` or ``loss``.
-        needs: The parts of a sample that it reads.
     """
 
-    name: str
-    family: Family
-    needs: frozenset[Part]
+    @property
+    def name(self) -> str:
+        """As registered."""
+
+    @property
+    def family(self) -> Family:
+        """What it judges."""
+
+    @property
+    def needs(self) -> frozenset[Part]:
+        """The parts of a sample that it reads."""
 
     def evaluate(self, window: Sample, reference: Sample, seed: int) -> list[Finding]:
         """Judge a window: one finding, or one a feature; none where a part is not there.

@@ -67,14 +67,16 @@ class Reducible:
         """One finding; the effect is the mean loss saved a record."""
         if window.losses is None or window.corrected is None:
             return []
-        return [Finding(paired_mean_test(window.losses - window.corrected, tolerance=self._tolerance))]
+        return [
+            Finding(paired_mean_test(window.losses - window.corrected, tolerance=self._tolerance))
+        ]
 
 
 class EValue:
     """An anytime-valid test: bets on the windows' mean losses, from the version's start on.
 
-    The p-value is min(1, 1 / e) of the e-detector: a level α has an average run length of at least
-    1 / α windows.
+    The p-value is min(1, 1 / e) of the e-detector: a level a has an average run length of at least
+    1 / a windows.
     """
 
     name = "e-process"

@@ -47,9 +47,7 @@ class WindowContents:
         self._classes = len(profile.classes) if profile.task == "multiclass" else 0
         self._scores = "scores" in parts
         self._labels = "labels" in parts
-        self.featured = bool(
-            ("x" in parts and self._numeric) or self._categorical or self._scores
-        )
+        self.featured = bool(("x" in parts and self._numeric) or self._categorical or self._scores)
 
     def gathers(self, rows: Columns) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Which records belong to windows of features, (n,)."""

@@ -95,13 +95,24 @@ class FeatureWindow(Closed):
 
 @dataclass(slots=True)
 class Alarm:
-    """An incremental detector signals at one record."""
+    """An incremental detector signals at one record.
+
+    Attributes:
+        detector: Its name: its kind, and behind a colon what it reads unless that is the usual, as
+            ``adwin`` or ``kswin:x.temperature``.
+        ts: The record's event time, ms.
+        range: The record as an offset range.
+        version: Model version whose loss, error or score it is, or that was current.
+        value: What it read at the record.
+        on: What it reads: ``loss``, ``error``, ``score`` or ``x.NAME``.
+    """
 
     detector: str
     ts: int
     range: str
     version: str | None
     value: float
+    on: str = "loss"
 
 
 @dataclass(slots=True)

@@ -30,7 +30,9 @@ from driftloop.detection.outputs import (
     StateChanged,
     VersionChanged,
 )
+from driftloop.detection.signals import Signal
 from driftloop.detection.versions import VersionTracker
+from driftloop.detection.watch import Watch
 from driftloop.detection.windows import (
     CountWindower,
     CycleWindower,
@@ -82,6 +84,7 @@ class StreamTracker:
         self._features = self._windower()
         self._contents = WindowContents(profile, parts_read(profile.policy))
         self._votes = profile.policy.kind in VOTING
+        self._watch = Watch(profile)
 
     def _windower(self) -> CountWindower | CycleWindower:
         window = self.profile.window
@@ -196,8 +199,9 @@ class StreamTracker:
         """Join rows, of which none but the last fills a window, and take what is complete.
 
         A piece ends where the next complete record begins a version or belongs to one without a
-        correction yet: so that windows of both kinds, versions and vocabularies meet in the order
-        of the records, whatever the batches.
+        correction yet, and at a record at which a detector on score or features signals: so that
+        windows of both kinds, versions, vocabularies and alarms meet in the order of the records,
+        whatever the batches.
         """
         self._count(rows)
         rows = self._drop_late(rows)
@@ -208,6 +212,7 @@ class StreamTracker:
         self.counters.evicted = self._joiner.evicted
         self.counters.duplicates = self._joiner.duplicates
         at = _arrivals(rows, complete)
+        sightings = self._watch.look(rows) if self._watch else []
         position = done = 0
         switch = -1
         while position < len(rows):
@@ -219,6 +224,8 @@ class StreamTracker:
                     end = min(end, int(at[done]) + 1)
                 elif switch < len(complete):
                     end = min(end, int(at[switch]))
+            if sightings:
+                end = min(end, sightings[0].signal.row + 1)
             piece = rows if end - position == len(rows) else rows.select(slice(position, end))
             self._learn(piece)
             until = int(np.searchsorted(at, end))
@@ -227,6 +234,9 @@ class StreamTracker:
                 self._complete(complete if whole else complete.select(slice(done, until)), out)
             if self._contents.featured:
                 self._add_features(piece, out)
+            while sightings and sightings[0].signal.row < end:
+                signal, version = sightings.pop(0)
+                out.append(self._alarm(rows, signal, version))
             position, done = end, until
 
     def _next_switch(self, complete: Columns, start: int) -> int:
@@ -329,12 +339,7 @@ class StreamTracker:
             self._champion = ChampionLosses(self.profile, [list(v) for v in self._vocabulary])
         losses, corrected, signals = self._champion.advance(rows)
         self.counters.losses += int((~np.isnan(losses)).sum())
-        self.counters.alarms += len(signals)
-        for detector, i, value in signals:
-            record = OffsetRange(
-                self.topic, int(rows.partitions[i]), int(rows.offsets[i]), int(rows.offsets[i])
-            )
-            out.append(Alarm(detector, int(rows.ts[i]), str(record), self._version, value))
+        out += [self._alarm(rows, signal, self._version) for signal in signals]
         values = self._contents.pack_losses(rows, losses, corrected)
         if isinstance(self._losses, CycleWindower):
             self._losses.add(rows, where, values, self._closed_before or 0)
@@ -345,6 +350,13 @@ class StreamTracker:
                 out.append(self._loss_window(window))
         if self._initial_due:
             self._check_initial(rows, out)
+
+    def _alarm(self, rows: Columns, signal: Signal, version: str | None) -> Alarm:
+        self.counters.alarms += 1
+        i = signal.row
+        offset = int(rows.offsets[i])
+        record = str(OffsetRange(self.topic, int(rows.partitions[i]), offset, offset))
+        return Alarm(signal.detector, int(rows.ts[i]), record, version, signal.value, signal.on)
 
     def _check_initial(self, rows: Columns, out: list[Output]) -> None:
         if self._versions.current is not None or predicts(rows):
@@ -424,6 +436,7 @@ class StreamTracker:
         """Take a control event at this place of the stream."""
         out: list[Output] = []
         if isinstance(event, ModelPublished):
+            self._watch.publish(event.version)
             if self._versions.publish(event.version):
                 self._new_version(out)
             return out

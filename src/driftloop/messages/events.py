@@ -35,7 +35,8 @@ class Ground(msgspec.Struct, kw_only=True, frozen=True):
 
     Attributes:
         criterion: Its name, as ``reducible``, ``mlma``, ``ks``, ``adwin``.
-        family: ``loss``, ``features``, ``score`` or ``command``.
+        family: ``loss``, ``features``, ``score``, ``command``, or ``policy`` for several
+            criteria together.
         statistic: The test statistic, or null.
         p_value: Calibrated p-value, or null where the criterion has none.
         effect: Effect size in the criterion's own unit, or null.
@@ -49,7 +50,7 @@ class Ground(msgspec.Struct, kw_only=True, frozen=True):
     """
 
     criterion: str
-    family: Literal["loss", "features", "score", "command"]
+    family: Literal["loss", "features", "score", "command", "policy"]
     statistic: float | None = None
     p_value: float | None = None
     effect: float | None = None

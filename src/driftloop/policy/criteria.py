@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from driftloop.detection.outputs import Alarm, FeatureWindow, LossWindow, Output, VersionChanged
@@ -36,7 +38,7 @@ class StreamTester:
         if isinstance(output, TrainingFinished) and output.outcome == "rejected":
             self._losses.accumulated = 0.0  # a new model was tried and would not have saved it
         if isinstance(output, Alarm) and self.profile.policy.kind == "detector":
-            if output.detector == self.profile.policy.detector:
+            if output.detector == self.profile.policy.detector.name:
                 self._alarms.append(output)
             return output
         if isinstance(output, LossWindow):
@@ -76,7 +78,7 @@ class StreamTester:
         elif policy.kind == "mlma":
             judge.mlma(window, tested, level, decides=True)
         elif policy.kind == "detector":
-            self._by_detector(window, tested)
+            self._by_detector(tested)
         elif policy.kind in VOTING:
             self._by_vote(window, tested, level)
         return tested
@@ -112,19 +114,19 @@ class StreamTester:
         tested.retrain = outcome.passed
         tested.p_value = outcome.p_value
 
-    def _by_detector(self, window: LossWindow, tested: Tested) -> None:
+    def _by_detector(self, tested: Tested) -> None:
         """Alarms since the last window decide when it closes: then there is what to train on."""
         alarms, self._alarms = self._alarms, []
         for alarm in alarms:
             tested.results.append(
                 Ground(
                     criterion=alarm.detector,
-                    family="loss",
+                    family=_family_of(alarm.on),
                     statistic=alarm.value,
                     rejected=True,
                     n=1,
                     window=[alarm.range],
-                    detail="signalled at this record; the statistic is its value",
+                    detail=f"signalled at this record; the statistic is its {alarm.on}",
                 )
             )
         tested.retrain = bool(alarms)
@@ -147,3 +149,9 @@ class StreamTester:
         if policy.kind in VOTING and tested.results and not self._labelled:
             self._decide(tested, self._panel.standing, level, window.ranges, labels=False)
         return tested
+
+
+def _family_of(on: str) -> Literal["loss", "score", "features"]:
+    if on in {"loss", "error"}:
+        return "loss"
+    return "score" if on == "score" else "features"

@@ -217,12 +217,12 @@ class StreamDecider:
         self._event_time = max(self._event_time or 0, alarm.ts)
         ground = Ground(
             criterion=alarm.detector,
-            family="loss",
+            family=_family(alarm.on),
             statistic=alarm.value,
             rejected=True,
             n=1,
             window=[alarm.range],
-            detail="the mean loss has changed; the statistic is the loss of the record",
+            detail=f"the {alarm.on} has changed; the statistic is its value at the record",
         )
         return Evidence(
             id=event_id(
@@ -237,7 +237,7 @@ class StreamDecider:
             records=1,
             model_version=alarm.version,
             results=[ground],
-            metrics={"loss": alarm.value},
+            metrics={alarm.on: alarm.value},
         )
 
     def _new_version(self, version: str | None) -> None:
@@ -355,6 +355,13 @@ class StreamDecider:
             self.stream, self._hash, "status", (msgspec.json.encode(status).decode(),)
         )
         return msgspec.structs.replace(status, id=identity)
+
+
+def _family(on: str) -> Literal["loss", "score", "features"]:
+    """What kind of evidence a detector's alarm is, by what it reads."""
+    if on in {"loss", "error"}:
+        return "loss"
+    return "score" if on == "score" else "features"
 
 
 def _place(window: Closed) -> tuple[object, ...]:

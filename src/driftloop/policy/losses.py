@@ -6,9 +6,9 @@ import numpy as np
 
 from driftloop.detection.outputs import LossWindow
 from driftloop.detection.reference import LossReference
+from driftloop.messages import Ground
 from driftloop.policy.grounds import ground, number, seed_of
 from driftloop.policy.tested import Tested
-from driftloop.messages import Ground
 from driftloop.records.columns import Floats
 from driftloop.settings import CycleWindow, Profile
 from driftloop.statistics.correction import accumulate

@@ -53,9 +53,7 @@ class Panel:
         self._choices: dict[str, Choice] = {one.name: one for one in profile.policy.criteria}
         criteria = chosen_criteria(profile.policy)
         self._windowed = [one for one in criteria if one.family != "loss"]
-        self._on_losses = [
-            one for one in criteria if one.family == "loss" and one.name not in {"loss"}
-        ]
+        self._on_losses = [one for one in criteria if one.family == "loss" and one.name != "loss"]
         self._features: Sample | None = None
         self._losses: Sample | None = None
         self._feature_ranges: list[str] = []

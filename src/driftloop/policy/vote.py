@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -29,7 +28,12 @@ class Vote(NamedTuple):
 
 
 def vote(
-    policy: Policy, standing: Mapping[str, Standing], level: float, window: list[str], *, labels: bool
+    policy: Policy,
+    standing: Mapping[str, Standing],
+    level: float,
+    window: list[str],
+    *,
+    labels: bool,
 ) -> Vote:
     """Combine the criteria of a policy of several.
 
