@@ -34,13 +34,10 @@ from scipy import special
 
 from driftloop.errors import Fault, SettingsError
 from driftloop.statistics.autocorrelation import finite, variance_inflation
-from driftloop.statistics.results import TestResult, no_verdict
+from driftloop.statistics.results import MIN_EFFECTIVE, TestResult, no_verdict
 
 Array = npt.NDArray[np.float64]
 Phases = tuple[npt.ArrayLike, npt.ArrayLike]
-
-MIN_EFFECTIVE = 10.0
-"""Fewer effective records than this in any sample: no verdict."""
 
 
 @np.errstate(all="ignore")  # absurd magnitudes end in "no verdict", not in a warning
