@@ -46,18 +46,18 @@ class PolicyScore(msgspec.Struct, kw_only=True, frozen=True):
         name: As given, as ``reducible(20)``.
         family: Of its frontier, as ``reducible``.
         threshold: What was varied within the family, or null.
-        loss: Mean loss over all records of all streams.
+        loss: Mean loss over all records of all streams, or null where none has a loss.
         accuracy: Share of right classes, or null.
-        saved: Mean loss that it saves against ``never``, a record.
+        saved: Mean loss that it saves against ``never``, a record; null where that was not run.
         saved_low: Lower end of its 95 % interval, from the differences of the streams or of blocks
-            of records.
+            of records; null where they are too few.
         saved_high: Upper end.
         retrains: Over all streams.
         retrains_per_stream: Mean.
         rejected: Challengers that the gate refused.
         seconds: Of training, over all streams.
         trained: Records trained on.
-        gain_share: Share of what ``always`` saves; null where that saves nothing.
+        gain_share: Share of what ``always`` saves; null where that saves nothing to speak of.
         delay: Median event time from a known drift to its answer, ms, or null.
         missed: Known drifts without an answer, or null.
         false: Retrains that no known drift explains, or null.
@@ -68,11 +68,11 @@ class PolicyScore(msgspec.Struct, kw_only=True, frozen=True):
     name: str
     family: str
     threshold: float | None = None
-    loss: float
+    loss: float | None
     accuracy: float | None = None
-    saved: float = 0.0
-    saved_low: float = 0.0
-    saved_high: float = 0.0
+    saved: float | None = None
+    saved_low: float | None = None
+    saved_high: float | None = None
     retrains: int
     retrains_per_stream: float
     rejected: int = 0
@@ -107,11 +107,13 @@ class Advice(msgspec.Struct, kw_only=True, frozen=True):
         policy: Its name.
         headline: One sentence that answers 'which policy, and what will it cost me?'.
         reasons: Sentences with the figures behind it.
+        warnings: Sentences that say why it may be wrong.
     """
 
     policy: str
     headline: str
     reasons: list[str] = []
+    warnings: list[str] = []
 
 
 class Curve(msgspec.Struct, kw_only=True, frozen=True):
@@ -155,6 +157,9 @@ class Result(msgspec.Struct, kw_only=True, frozen=True):
         last_ts: Largest event time, ms.
         latency: Event time from a decision to its model, ms.
         delay: Event time from a record to its label, ms.
+        warmup: Labelled records of a stream before its first model, median; 0 where unknown.
+        horizon: Event time after a known drift in which a retrain answers it, ms; null where no
+            drifts are known.
         seed: Of all that is drawn.
         seconds: Wall-clock time of the run.
         policies: In the order of their loss.
@@ -178,6 +183,8 @@ class Result(msgspec.Struct, kw_only=True, frozen=True):
     last_ts: int
     latency: int = 0
     delay: int = 0
+    warmup: int = 0
+    horizon: int | None = None
     seed: int = 0
     seconds: float = 0.0
     policies: list[PolicyScore]
