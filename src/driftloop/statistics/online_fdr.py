@@ -94,7 +94,7 @@ def e_bh(e_values: npt.ArrayLike, alpha: float) -> Flags:
     is no verdict: it is not rejected and does not count in m. +inf is a certain rejection.
 
     Args:
-        e_values: (tests,), ≥ 0: of expectation at most 1 under H0, as exp(`EProcess.log_e`).
+        e_values: (tests,), ≥ 0: of expectation at most 1 under H0, as `EProcess.e_value`.
         alpha: In (0, 1).
 
     Raises:
