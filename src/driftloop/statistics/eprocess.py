@@ -1,7 +1,7 @@
 """Anytime-valid tests of a rise of the mean loss: a betting e-process and an e-detector.
 
 Both bet on *window scores* z, one number for each closed window of whole cycles
-(`window_score`: the rise of the mean loss over a cautious reference, in standard errors). A bet of
+(`window_scores`: the rise of the mean loss over a cautious reference, in standard errors). A bet of
 the share λ in (0, 1] of the capital multiplies it by
 
     1 + λ (y - slack) / (LOWER + slack),    y = min(max(z, -LOWER), UPPER),
@@ -13,8 +13,9 @@ which is never negative. Its mean is at most 1 under
 So z need not be normal, nor its variance right: its conditional mean must not be above 0, and its
 lower tail beyond -LOWER = -2 no heavier than the normal's. Means of losses, bounded below and long
 to the right, fit that; capping z at UPPER = 6 only lowers y. What breaks it: a reference whose mean
-is too low, hence `guard` in `window_score`; a heavier lower tail; and window means that depend, so
-windows should be long against the losses' memory (the table bears a correlation of .1, not .2).
+is too low, hence the `guard` of `window_scores.window_score`; a heavier lower tail; and window
+means that depend, so windows should be long against the losses' memory (the table bears a
+correlation of .1, not .2).
 
 Several λ are played at once with equal shares (a mixture), so none must be chosen.
 
@@ -56,9 +57,6 @@ import numpy as np
 import numpy.typing as npt
 
 from driftloop.errors import Fault, SettingsError
-from driftloop.statistics.autocorrelation import finite, variance_inflation
-from driftloop.statistics.loss_tests import MIN_EFFECTIVE
-from driftloop.statistics.phases import Phases, remove_phases
 
 Array = npt.NDArray[np.float64]
 
@@ -108,8 +106,13 @@ class EProcess:
         return _log_mean(self._log)
 
     @property
+    def e_value(self) -> float:
+        """The e-value, for `online_fdr.e_bh`; +inf where it is beyond 1e304."""
+        return math.exp(self.log_e) if self.log_e < 700.0 else math.inf
+
+    @property
     def p_value(self) -> float:
-        """The anytime-valid p-value 1 / (largest e-value so far), in (0, 1]."""
+        """The anytime-valid p-value 1 / (largest e-value so far), in [0, 1]."""
         return math.exp(-self._peak)
 
     def update(self, scores: npt.ArrayLike) -> float:
@@ -188,92 +191,6 @@ def threshold(average_run_length: float) -> float:
         value = str(average_run_length)
         raise SettingsError([Fault("average_run_length", value, "must be at least 1")])
     return math.log(average_run_length)
-
-
-@np.errstate(over="ignore", invalid="ignore")  # absurd magnitudes end in nan
-def window_score(
-    batch: npt.ArrayLike,
-    reference: npt.ArrayLike,
-    *,
-    tolerance: float = 0.0,
-    phases: Phases | None = None,
-    guard: float = 2.0,
-    inflation: float | None = None,
-) -> float:
-    """Return z of a closed window, for the bets: its cautious rise in standard errors.
-
-    z = (mean(batch) - mean(reference) - tolerance - guard · se_reference) / se_batch, where
-    se² = reference variance / n_eff of each, n_eff = n / k and k the reference's inflation, as in
-    `loss_test`. `guard` makes the fixed reference's mean an upper bound (2: 97.7 %): without it, a
-    reference that happens to be low is taken for drift as windows add up.
-
-    Args:
-        batch: (n,) losses in their order; non-finite ones are dropped.
-        reference: (m,) losses in their order, the same for all windows of one detector.
-        tolerance: Rise of the mean loss that is accepted, in units of the loss.
-        phases: As in `loss_test`.
-        guard: Standard errors of the reference's mean, ≥ 0.
-        inflation: k, where the caller knows it already.
-
-    Returns:
-        z, without a unit; nan where a sample is empty, the reference has fewer than
-        `MIN_EFFECTIVE` effective records, or it does not vary. It is no test of its own.
-
-    Raises:
-        SettingsError: Phases and losses differ in length.
-    """
-    new, old = np.asarray(batch, np.float64).ravel(), np.asarray(reference, np.float64).ravel()
-    if phases is None:
-        new, old = finite(new), finite(old)
-        worth, groups = float(len(old)), 1
-    else:
-        new, old, worth, groups = remove_phases(new, old, phases)
-    m = len(old)
-    if len(new) == 0 or m <= groups or worth == 0.0:
-        return math.nan
-    k = variance_inflation(old) if inflation is None else inflation
-    if worth / k < MIN_EFFECTIVE:
-        return math.nan
-    scale = math.sqrt(float(old.var()) * m / (m - groups) * k)
-    if not 0.0 < scale < math.inf:
-        return math.nan
-    rise = float(new.mean()) - float(old.mean()) - tolerance
-    score = (rise / scale - guard / math.sqrt(worth)) * math.sqrt(len(new))
-    return score if math.isfinite(score) else math.nan
-
-
-@np.errstate(over="ignore", invalid="ignore")  # absurd magnitudes end in nan
-def paired_score(
-    d: npt.ArrayLike,
-    earlier: npt.ArrayLike,
-    *,
-    tolerance: float = 0.0,
-    inflation: float | None = None,
-) -> float:
-    """Return z of a closed window of paired differences of losses, for the bets.
-
-    z = (mean(d) - tolerance) / √(variance k / n), the variance and k those of earlier differences,
-    so that the scale is known before the window (a wrong scale costs power, not validity).
-
-    Args:
-        d: (n,) differences in their order, as loss(champion) - loss(corrected); non-finite ones are
-            dropped.
-        earlier: (m,) differences before them, all or the last few windows.
-        tolerance: Mean difference that is accepted, in units of the loss.
-        inflation: k of `earlier`, where the caller knows it already.
-
-    Returns:
-        z, without a unit; nan as in `window_score`.
-    """
-    new, old = finite(d), finite(earlier)
-    if len(new) == 0 or len(old) < 2:
-        return math.nan
-    k = variance_inflation(old) if inflation is None else inflation
-    scale = math.sqrt(float(old.var(ddof=1)) * k)
-    if len(old) / k < MIN_EFFECTIVE or not 0.0 < scale < math.inf:
-        return math.nan
-    score = (float(new.mean()) - tolerance) / scale * math.sqrt(len(new))
-    return score if math.isfinite(score) else math.nan
 
 
 def _checked(bets: tuple[float, ...]) -> Array:

@@ -69,7 +69,7 @@ def block_permutation_test(
     block means are exchangeable under H0; neighbours that still depend raise the size.
 
     By default a block has ⌈3 (k - 1)⌉ records, at least 1, k the reference's `variance_inflation`:
-    the means of neighbours are then correlated by at most about .1 for an AR(1).
+    the means of neighbours are then correlated by at most about .13 for an AR(1).
     No verdict below `MIN_BLOCKS` blocks in a sample, or when no block mean differs.
 
     Args:
