@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from multiprocessing import get_context
 
 import numpy as np
@@ -12,7 +11,9 @@ import numpy.typing as npt
 
 from driftloop.backtest.baseline import naive_predictions
 from driftloop.backtest.delay import Arrivals, delayed
-from driftloop.backtest.simulate import Decision, Simulation
+from driftloop.backtest.keep import Keep
+from driftloop.backtest.outcome import Outcome, Plan, StreamFailure, StreamOutcome, Track
+from driftloop.backtest.simulate import Simulation
 from driftloop.backtest.source import Source, StreamData
 from driftloop.errors import DriftloopError
 from driftloop.records import Columns, join
@@ -22,76 +23,6 @@ from driftloop.statistics.losses import compute
 
 GROUP = 4
 """Streams that a process simulates together, so that their models are trained as one stack."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is simulated.
-
-    Attributes:
-        profiles: By policy name, each the data's profile with that policy.
-        latency_ms: Event time from a decision to its model.
-        delay_ms: Event time from a record to its label; 0 leaves records as they are.
-        recorded: Decide on the predictions in the data; train nothing.
-        seed: Of all that is drawn.
-        season: Records of a season for the trivial prediction; 1 for the last value.
-    """
-
-    profiles: Mapping[str, Profile]
-    latency_ms: float = 0.0
-    delay_ms: float = 0.0
-    recorded: bool = False
-    seed: int = 0
-    season: int = 1
-
-
-@dataclass(slots=True)
-class Track:
-    """One stream under one policy.
-
-    Attributes:
-        losses: Loss of each of the stream's records, (n,); nan where it was not predicted or has no
-            label.
-        decisions: Every retrain that was decided, the first model's too.
-    """
-
-    losses: Floats
-    decisions: list[Decision] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class StreamOutcome:
-    """One stream under all policies.
-
-    Attributes:
-        stream: Its name.
-        ts: Event time of each record, ms, (n,).
-        tracks: By policy.
-        correct: Whether the class was right, by policy, (n,); nan where not known; empty for
-            regression.
-        naive: Losses of the trivial prediction, (n,).
-        naive_correct: As `correct`, of the trivial prediction, or None.
-        notes: What was done to the records, in words.
-    """
-
-    stream: str
-    ts: Floats
-    tracks: dict[str, Track]
-    correct: dict[str, Floats]
-    naive: Floats
-    naive_correct: Floats | None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StreamFailure:
-    """A stream that could not be read or simulated, and why."""
-
-    stream: str
-    why: str
-
-
-Outcome = StreamOutcome | StreamFailure
 
 
 def simulate(plan: Plan, data: Sequence[StreamData]) -> list[StreamOutcome]:
@@ -105,6 +36,7 @@ def simulate(plan: Plan, data: Sequence[StreamData]) -> list[StreamOutcome]:
             arrived,
             latency_ms=plan.latency_ms,
             recorded=plan.recorded,
+            partitions=one.partitions,
         )
         for one, arrived in zip(data, arrivals, strict=True)
         for policy, profile in plan.profiles.items()
@@ -200,45 +132,64 @@ def _places(arrived: Columns, labelled: Columns) -> npt.NDArray[np.intp]:
 # Many streams
 
 
-def run_streams(source: Source, streams: Sequence[str], plan: Plan, jobs: int) -> Iterator[Outcome]:
-    """Simulate streams, group by group, in `jobs` processes; outcomes come as they are done."""
+def run_streams(
+    source: Source, streams: Sequence[str], plan: Plan, *, jobs: int = 1, keep: Keep | None = None
+) -> Iterator[Outcome]:
+    """Simulate streams, group by group; outcomes come as they are done.
+
+    Args:
+        source: Where the records come from.
+        streams: Which of its streams.
+        plan: What is simulated.
+        jobs: Processes beside each other.
+        keep: Where finished streams are looked for and kept.
+    """
     groups = [list(streams[i : i + GROUP]) for i in range(0, len(streams), GROUP)]
     if jobs <= 1 or len(groups) <= 1:
         for group in groups:
-            yield from _group(source, group, plan)
+            yield from _group(source, group, plan, keep)
         return
     context = get_context("spawn")  # torch and librdkafka do not survive a fork
-    with ProcessPoolExecutor(jobs, context, initializer=_begin) as pool:
-        futures = [pool.submit(_group, source, group, plan) for group in groups]
-        for future in as_completed(futures):
-            yield from future.result()
+    with ProcessPoolExecutor(min(jobs, len(groups)), context) as pool:
+        futures = [pool.submit(_group, source, group, plan, keep) for group in groups]
+        try:
+            for future in as_completed(futures):
+                yield from future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin() -> None:
-    import torch  # noqa: PLC0415  # only where it is there
-
-    torch.set_num_threads(1)
-
-
-def _group(source: Source, streams: Sequence[str], plan: Plan) -> list[Outcome]:
+def _group(source: Source, streams: Sequence[str], plan: Plan, keep: Keep | None) -> list[Outcome]:
     out: list[Outcome] = []
-    data = []
+    fresh = []
     for name in streams:
         try:
-            data.append(source.read(name))
+            data = source.read(name)
         except DriftloopError as error:
             out.append(StreamFailure(name, str(error)))
-    try:
-        return [*out, *simulate(plan, data)] if data else out
-    except DriftloopError as error:
-        if len(data) == 1:
-            return [*out, StreamFailure(data[0].name, str(error))]
-    for one in data:
-        try:
-            out += simulate(plan, [one])
-        except DriftloopError as error:
-            out.append(StreamFailure(one.name, str(error)))
+            continue
+        kept = keep.load(plan, data) if keep else None
+        if kept is None:
+            fresh.append(data)
+        else:
+            out.append(kept)
+    for data, outcome in zip(fresh, _simulated(plan, fresh), strict=True):
+        if keep and isinstance(outcome, StreamOutcome):
+            keep.save(plan, data, outcome)
+        out.append(outcome)
     return out
 
 
-__all__ = ["Outcome", "Plan", "StreamFailure", "StreamOutcome", "Track", "run_streams", "simulate"]
+def _simulated(plan: Plan, data: Sequence[StreamData]) -> list[Outcome]:
+    """Simulate streams together; where that fails, one by one, so that one fails alone."""
+    if not data:
+        return []
+    try:
+        return list(simulate(plan, data))
+    except DriftloopError as error:
+        if len(data) == 1:
+            return [StreamFailure(data[0].name, str(error))]
+    return [outcome for one in data for outcome in _simulated(plan, [one])]
+
+
+__all__ = ["run_streams", "simulate"]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from driftloop.backtest.delay import Arrivals
+from driftloop.backtest.outcome import Decision
 from driftloop.detection.outputs import Output
 from driftloop.detection.stream import StreamTracker
 from driftloop.messages import (
@@ -37,25 +38,6 @@ AHEAD = 2048
 
 
 @dataclass(slots=True)
-class Decision:
-    """A retrain that was decided, and what became of it.
-
-    Attributes:
-        request: The event.
-        outcome: ``published``, ``rejected``, ``failed``; empty where nothing was trained.
-        detail: Why, in words.
-        seconds: Of training.
-        records: Trained on.
-    """
-
-    request: RetrainRequested
-    outcome: str = ""
-    detail: str = ""
-    seconds: float = 0.0
-    records: int = 0
-
-
-@dataclass(slots=True)
 class _Waiting:
     """A version that predicts from an event time on."""
 
@@ -75,6 +57,7 @@ class Simulation:
         arrivals: Its records.
         latency_ms: Event time from a decision to the first prediction of its model, ≥ 0.
         recorded: Take the predictions that the records carry; nothing is trained.
+        partitions: How many partitions the stream has.
 
     Attributes:
         decisions: Every retrain that was decided, in order.
@@ -92,6 +75,7 @@ class Simulation:
         *,
         latency_ms: float = 0.0,
         recorded: bool = False,
+        partitions: int = 1,
     ) -> None:
         self.stream = stream
         self.profile = profile
@@ -101,6 +85,7 @@ class Simulation:
         columns = arrivals.columns
         self._rows = columns
         self._recorded = recorded
+        self._partitions = partitions
         self.predictions = columns.y_pred if recorded else np.full_like(columns.y_pred, np.nan)
         self._latency = latency_ms
         self._tracker = StreamTracker(stream, profile)
@@ -128,9 +113,21 @@ class Simulation:
             start, end = self._position, self._next_end()
             if not self._recorded:
                 end = self._predict(start, end)
-            outputs = self._tracker.records(self._chunk(start, end))
+            outputs = self._track(self._chunk(start, end))
             self._position = end
             yield from self._decide(outputs)
+
+    def _track(self, rows: Columns) -> list[Output]:
+        """Give records to the tracker, those of one partition at a time."""
+        if self._partitions == 1:
+            return self._tracker.records(rows)
+        return [
+            output
+            for partition in np.unique(rows.partitions).tolist()
+            for output in self._tracker.records(
+                rows.select(rows.partitions == partition), self._partitions
+            )
+        ]
 
     def _decide(self, outputs: Sequence[Output]) -> Iterator[RetrainRequested]:
         for output in outputs:
@@ -229,4 +226,4 @@ def _chunk_ends(profile: Profile, columns: Columns) -> np.ndarray[tuple[int], np
     return np.flatnonzero(np.diff(passed, prepend=passed[0])) + 1
 
 
-__all__ = ["Decision", "Simulation"]
+__all__ = ["Simulation"]

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 from driftloop.criteria.contract import Family, Finding, Part, Sample
 from driftloop.criteria.describe import Description
-from driftloop.statistics.eprocess import EDetector, window_score
+from driftloop.statistics.eprocess import EDetector
 from driftloop.statistics.loss_registry import LOSS_TESTS
 from driftloop.statistics.loss_tests import paired_mean_test
 from driftloop.statistics.results import TestResult, no_verdict
+from driftloop.statistics.window_scores import window_score
 
 _LARGEST_LOG = 700.0  # its exponential is still finite
 
