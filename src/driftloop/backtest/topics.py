@@ -39,6 +39,7 @@ _TIMES_FROM = 10**11
 _PIECE = 50_000
 """Offsets read at a time: messages are an order of magnitude larger than columns."""
 _TIMEOUT = 60.0
+_ANSWER = 10.0
 
 
 class Bound(NamedTuple):
@@ -126,7 +127,7 @@ class KafkaSource(Source):
         """Partitions of each topic that matches."""
         admin = AdminClient({"log_level": 2, **self._client})
         try:
-            known = admin.list_topics(timeout=_TIMEOUT / 4).topics
+            known = admin.list_topics(timeout=_ANSWER).topics
         except KafkaException as error:
             servers = self._client["bootstrap.servers"]
             raise KafkaUnavailableError(
