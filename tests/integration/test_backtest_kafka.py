@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from driftloop.backtest import topics
+from driftloop.backtest.address import Bound, parse_address
 from driftloop.backtest.data import open_source
-from driftloop.backtest.topics import Bound, KafkaSource, parse_address
+from driftloop.backtest.source import StreamData
+from driftloop.backtest.topics import KafkaSource
 from driftloop.errors import DataError, KafkaUnavailableError
 from driftloop.records import Columns, RecordDecoder, join
 from driftloop.settings import CycleWindow, Features, Profile
@@ -113,6 +116,35 @@ def test_columns_are_the_decoders_and_labels_stay_in_order_of_arrival(
         )
     with pytest.raises(DataError, match="there is no stream 'other'"):
         source.read("other")
+
+
+def test_many_streams_are_read_at_once_and_one_that_went_away_spares_the_others(
+    kafka_bootstrap: str,
+    make_topic: MakeTopic,
+    topic_name: Callable[..., str],
+    admin: AdminClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(topics, "_BATCH", 100)
+    prefix = topic_name("many")
+    made = [make_topic(f"{prefix}.{k}") for k in range(5)]
+    for topic in made:
+        produce(kafka_bootstrap, topic, [message(i, y=i) for i in range(40)])
+    source = open_source(url(kafka_bootstrap, rf"{prefix}\..+"), PROFILE)
+    alone = {topic: source.read(topic) for topic in made}
+    for future in admin.delete_records([TopicPartition(made[1], 0, 7)]).values():
+        future.result(timeout=30)
+    found = dict(source.read_all([*made, "other"]))
+    assert set(found) == {*made, "other"}
+    for topic in made:
+        data = found[topic]
+        if topic == made[1]:
+            assert isinstance(data, DataError)
+            assert f"{topic}: cannot be read: range {topic}:0:0:39" in str(data)
+        else:
+            assert isinstance(data, StreamData)
+            same(data.columns, alone[topic].columns)
+    assert "there is no stream 'other'" in str(found["other"])
 
 
 def test_ranges_by_offset_and_by_time(kafka_bootstrap: str, make_topic: MakeTopic) -> None:

@@ -135,8 +135,8 @@ class CsvFile:
         lines = "".join(islice(self._open(), self._skip + PREVIEW_ROWS)).encode()
         try:
             table = pyarrow.csv.read_csv(io.BytesIO(lines), **self._options(None))
-        except pa.ArrowException as error:
-            raise self._broken(error) from error
+        except pa.ArrowException:  # perhaps cut within quotes
+            return self.read().slice(0, PREVIEW_ROWS)
         return self._some(table)
 
     def _broken(self, error: Exception) -> DataError:

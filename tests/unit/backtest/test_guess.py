@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from driftloop.backtest import tables
 from driftloop.backtest.data import Source, open_source
 from driftloop.backtest.facts import facts_of
 from driftloop.errors import DataError
@@ -224,3 +225,13 @@ def test_facts_of_odd_columns() -> None:
         "text": "text",
         "date": "time",
     }
+
+
+def test_a_look_at_the_first_lines_may_end_within_a_quoted_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "PREVIEW_ROWS", 3)
+    lines = [f'{i},"two\nlines",{i / 3}' for i in range(20)]
+    source = open_source(str(text(tmp_path / "s.csv", "a,c,y", *lines)))
+    assert source.profile.features.categorical == ["c"]
+    assert source.read("s").columns.categories == [["two\nlines"] * 20]
