@@ -203,11 +203,18 @@ def number(text: str) -> float | None:
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, or a text that holds one."""
+    if isinstance(value, str):
+        return _NUMBER.fullmatch(value.strip()) is not None
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _by_value(array: pa.Array, read: Callable[[str], float | None], accepted: str) -> Floats:
     """Read each different text once."""
     found = array.dictionary_encode()
     values = [read(text) for text in found.dictionary.to_pylist()]
-    codes = found.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    codes: Integers = found.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     bad = np.array([value is None for value in values] + [False])
     rows = np.flatnonzero(bad[codes])
     if len(rows):
@@ -218,8 +225,8 @@ def _by_value(array: pa.Array, read: Callable[[str], float | None], accepted: st
 def _stamps(array: pa.Array) -> Floats:
     stamps = array.cast(pa.timestamp("us", getattr(array.type, "tz", None)), safe=False)
     whole = stamps.cast(pa.int64())
-    micro = whole.fill_null(-1).to_numpy(zero_copy_only=False)
-    ms: Floats = np.asarray(micro, dtype=np.float64) / 1000.0
+    ms = np.array(whole.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.float64)
+    ms /= 1000.0
     ms[whole.is_null().to_numpy(zero_copy_only=False)] = np.nan
     return ms
 

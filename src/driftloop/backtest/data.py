@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from driftloop.backtest.address import SCHEME
 from driftloop.backtest.files import FileSource, FolderSource
 from driftloop.backtest.guess import guess_profile
 from driftloop.backtest.source import Source, StreamData
 from driftloop.backtest.tables import ACCEPTED
-from driftloop.backtest.topics import SCHEME, KafkaSource
+from driftloop.backtest.topics import KafkaSource
 from driftloop.errors import DataError
 from driftloop.settings import Profile
 
@@ -27,7 +28,7 @@ def open_source(
     Args:
         text: A folder of one CSV, Parquet or JSON-lines file a stream; one such file with a stream
             column, or of one stream; or ``kafka://topic-pattern?bootstrap=…&from=…&to=…``, see
-            `driftloop.backtest.topics`.
+            `driftloop.backtest.address`.
         profile: What the records mean. None: guessed; the source's notes tell what was.
         client: Kafka's client properties.
         stream_column: The column that names the stream in a single file; None looks for one of

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from driftloop.backtest.cells import TIME, BadCellError, rescaled, texts, times
+from driftloop.backtest.cells import TIME, BadCellError, texts, times
 from driftloop.backtest.tables import CsvFile
 from driftloop.errors import DataError
 from driftloop.records.columns import Floats
@@ -25,7 +25,8 @@ class Drift:
 
     Attributes:
         kind: What the file calls it; may be empty.
-        ts: Event time of its first record, ms; None where the file names the record.
+        ts: Event time of its first record, ms, or seconds if its stream's are; None where the file
+            names the record.
         record: Number of its first record in the stream, from 0; None where it names the time.
     """
 
@@ -41,7 +42,12 @@ class Drift:
         """
         if self.record is not None:
             return min(self.record, len(ts))
-        reached = np.maximum.accumulate(ts) >= self.ts
+        if not len(ts) or self.ts is None:
+            return len(ts)
+        first, last = ts.min(), ts.max()
+        # In seconds, it lies long before the stream; in milliseconds, within it.
+        seconds = self.ts < first <= 1000.0 * self.ts <= last
+        reached = np.maximum.accumulate(ts) >= (1000.0 * self.ts if seconds else self.ts)
         return int(reached.argmax()) if reached.any() else len(ts)
 
 
@@ -69,7 +75,7 @@ def read_drifts(path: str | Path, streams: Collection[str]) -> dict[str, list[Dr
         kinds = texts(table[_KIND], canonical=False) if _KIND in file.names else [None] * len(table)
         found: dict[str, list[Drift]] = {}
         if places == [_TS]:
-            ts, _ = rescaled(_read(table, _TS))
+            ts = _read(table, _TS)
             drifts = [Drift(k or "", ts=at) for k, at in zip(kinds, ts.tolist(), strict=True)]
         else:
             records = _records(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,10 +10,12 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from driftloop.backtest.cells import BadCellError, coded, numbers, rescaled, times
+from driftloop.backtest.cells import BadCellError, coded, number, numbers, rescaled, times
+from driftloop.records.columns import Floats
 from driftloop.records.decode import LAST_MS
 
 _NEARLY = 0.98
+_FEW = 0.02
 
 Kind = Literal["number", "text", "time", "empty", "other"]
 
@@ -55,11 +58,8 @@ def facts_of(column: pa.ChunkedArray) -> Facts:
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return Facts("time", n, present, len(column.unique()))
-    try:
-        values = numbers(column)
-    except BadCellError:
-        pass
-    else:
+    values = _mostly_numbers(column)
+    if values is not None:
         values = values[~np.isnan(values)]
         if not len(values):
             return Facts("empty", n, 0, 0)
@@ -87,8 +87,28 @@ def facts_of(column: pa.ChunkedArray) -> Facts:
     return Facts("text", n, present, len(names), unique=len(names) >= _NEARLY * n)
 
 
+def _mostly_numbers(column: pa.ChunkedArray) -> Floats | None:
+    """A column's numbers, (n,); None if they are too few.
+
+    Where a few values are none, the column is of numbers all the same: its reader names them.
+    """
+    try:
+        return numbers(column)
+    except BadCellError:
+        pass
+    try:
+        names, codes = coded(column, canonical=False)
+    except BadCellError:
+        return None
+    read = [number(name or "") for name in names]
+    table = np.array([np.nan if value is None else value for value in read] + [np.nan])
+    bad = np.array([value is None for value in read] + [False])
+    few = int(bad[codes].sum()) <= _FEW * len(codes)
+    return np.asarray(table[codes], np.float64) if few else None
+
+
 def facts_of_all(tables: Sequence[pa.Table]) -> dict[str, Facts]:
-    """Facts of each column, over all tables; kinds that differ make it a text."""
+    """Facts of each column, over all tables."""
     found: dict[str, list[Facts]] = {}
     for table in tables:
         for name in table.column_names:
@@ -101,10 +121,12 @@ def _merged(parts: list[Facts]) -> Facts:
     rows, present = sum(part.rows for part in parts), sum(part.present for part in parts)
     if not told:
         return Facts("empty", rows, 0, 0)
-    kinds = {part.kind for part in told}
-    kind: Kind = told[0].kind if len(kinds) == 1 else "text"
-    if "other" in kinds:
-        kind = "other"
+    # What most records hold; the reader of the others names what does not fit.
+    held: Counter[Kind] = Counter()
+    for part in told:
+        held[part.kind] += part.present
+    kind = held.most_common(1)[0][0]
+    told = [part for part in told if part.kind == kind]
     return Facts(
         kind,
         rows,

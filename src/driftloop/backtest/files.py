@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from driftloop.backtest.cells import BadCellError, coded, rescaled
+from driftloop.backtest.cells import BadCellError, coded, is_number, rescaled
 from driftloop.backtest.jsonlines import JsonFile
 from driftloop.backtest.rows import find_columns, missing, to_columns
 from driftloop.backtest.source import PREVIEW_STREAMS, Source, StreamData, in_order
@@ -246,15 +246,16 @@ def _stream(
     notes = []
     if isinstance(reader, JsonFile):
         columns = reader.columns(profile, rows)
-        has_ts = profile.fields.ts in reader.names
+        written = reader.first(profile.fields.ts, rows)
     else:
         found = find_columns(reader.names, profile, str(reader.path))
-        columns = _of_table(reader, profile, found, rows, table)
-        has_ts = "ts" in found
-    if not has_ts:
+        columns, written = _of_table(reader, profile, found, rows, table)
+    if written is None:
         why = f"no column '{profile.fields.ts}'" if profile.fields.ts else "no event time"
         notes.append(f"{why}: records count as one a minute")
-    columns.ts, seconds = rescaled(columns.ts)
+    seconds = False
+    if is_number(written):
+        columns.ts, seconds = rescaled(columns.ts)
     if seconds:
         notes.append(f"'{profile.fields.ts}' is in seconds; on Kafka, numbers must be milliseconds")
     columns, mixed = in_order(columns)
@@ -269,13 +270,15 @@ def _of_table(
     found: dict[str, str],
     rows: Integers | None,
     table: pa.Table | None,
-) -> Columns:
+) -> tuple[Columns, Any]:
+    """Records, and the first event time as it is written; None where there is none."""
     wanted = list(dict.fromkeys(found.values()))
     table = reader.read(wanted) if table is None else table.select(wanted)
     if rows is not None:
         table = table.take(pa.array(rows))
     try:
         columns = {name: table[name] for name in wanted}
-        return to_columns(columns, len(table), found, profile)
+        made = to_columns(columns, len(table), found, profile)
     except BadCellError as error:
         raise reader.fault(error, rows) from None  # type: ignore[arg-type]
+    return made, columns[found["ts"]][0].as_py() if "ts" in found else None

@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from driftloop.backtest.cells import NUMBER, TEXT
 from driftloop.backtest.rows import STEP_MS, find_columns
 from driftloop.backtest.source import PREVIEW_ROWS
 from driftloop.errors import DataError
@@ -51,6 +52,12 @@ def _load(value: bytes | None) -> Any:
         return orjson.loads(value or b"null")
     except ValueError:
         return None
+
+
+def _dig(value: Any, path: str) -> Any:
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _flatten(value: Any, prefix: str, row: dict[str, Any]) -> None:
@@ -111,14 +118,15 @@ class JsonFile:
         """The first records."""
         return table_of(self._numbered[0][:PREVIEW_ROWS])
 
+    def first(self, name: str, rows: Integers | None) -> Any:
+        """A field of the first record; None where it is absent."""
+        return _dig(_load(self._numbered[0][0 if rows is None else int(rows[0])]), name)
+
     def texts(self, name: str) -> list[str | None]:
         """A field of all records; None where it is absent or no text or number."""
-        parts = name.split(".")
         found: list[str | None] = []
         for line in self._numbered[0]:
-            value = _load(line)
-            for part in parts:
-                value = value.get(part) if isinstance(value, dict) else None
+            value = _dig(_load(line), name)
             found.append(None if isinstance(value, dict | list) else as_text(value))
         return found
 
@@ -197,15 +205,21 @@ class JsonFile:
         found = _WHERE.fullmatch(rule)
         named = _NAMED.match(rule)
         if found:
-            column, rule = found["path"], found["rule"]
+            column, rule = found["path"], _in_words(found["rule"])
         elif named and letter.reason.startswith("bad-"):
             column = named["path"]
-        value = _load(letter.value)
-        for part in column.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
+        value = _dig(_load(letter.value), column)
         if found and value is not None:
             rule += f"; got {value!r}"
         return DataError(rule, file=str(self.path), line=line, column=column)
+
+
+def _in_words(rule: str) -> str:
+    """What the decoder expected, as people say it."""
+    expected = rule.partition("`")[2].partition("`")[0].split(" | ")
+    if "array" in expected and "str" not in expected:
+        return "an array of numbers is needed"
+    return TEXT if "str" in expected else NUMBER
 
 
 def _features(profile: Profile) -> list[str]:

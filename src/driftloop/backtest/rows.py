@@ -175,8 +175,7 @@ def _predictions(column: pa.ChunkedArray, profile: Profile) -> Floats:
     if pa.types.is_list(column.type) or _is_json(column):
         vectors = _vectors(column, many, accepted)
         return vectors if multi else vectors[:, 1].copy()
-    texty = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    if multi or texty:
+    if multi or pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         names, codes = _classes(column, profile)
         table = np.array([*names, np.nan])
         bad = np.flatnonzero(table[codes] < 0)
@@ -184,10 +183,15 @@ def _predictions(column: pa.ChunkedArray, profile: Profile) -> Floats:
             return _one_hot(table[codes], many) if multi else np.asarray(table[codes])
         if multi:
             raise BadCellError(int(bad[0]), accepted, column[int(bad[0])].as_py())
+    else:
+        bad = np.arange(len(column))
     try:
         found = numbers(column)
     except BadCellError as error:
-        raise BadCellError(error.row, accepted, column[error.row].as_py()) from None
+        row = error.row
+        if len(bad) < len(column):  # neither all classes nor all numbers
+            row = next((i for i in bad.tolist() if number(column[i].as_py()) is None), row)
+        raise BadCellError(row, accepted, column[row].as_py()) from None
     wrong = np.flatnonzero((found < 0) | (found > 1))
     if len(wrong):
         raise BadCellError(int(wrong[0]), accepted, column[int(wrong[0])].as_py())

@@ -106,8 +106,20 @@ class Source(ABC):
 
         Raises:
             DataError: It cannot be read; the others may still be.
-            KafkaError: The broker does not answer, or refuses.
+            KafkaUnavailableError: No broker answers.
         """
+
+    def read_all(self, streams: Sequence[str]) -> Iterator[tuple[str, StreamData | DataError]]:
+        """Read streams one after another; each with its records, or why there are none.
+
+        Raises:
+            KafkaUnavailableError: No broker answers.
+        """
+        for stream in streams:
+            try:
+                yield stream, self.read(stream)
+            except DataError as error:
+                yield stream, error
 
     @abstractmethod
     def preview(self) -> Sequence[pa.Table]:

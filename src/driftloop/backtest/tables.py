@@ -123,6 +123,9 @@ class CsvFile:
             table = pyarrow.csv.read_csv(self.path, **self._options(columns))
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise self._broken(error) from error
+        return self._some(table)
+
+    def _some(self, table: pa.Table) -> pa.Table:
         if not len(table):
             raise DataError("the file has a header, but no records", file=str(self.path))
         return table
@@ -131,9 +134,10 @@ class CsvFile:
         """The first rows."""
         lines = "".join(islice(self._open(), self._skip + PREVIEW_ROWS)).encode()
         try:
-            return pyarrow.csv.read_csv(io.BytesIO(lines), **self._options(None))
-        except pa.ArrowException as error:
-            raise self._broken(error) from error
+            table = pyarrow.csv.read_csv(io.BytesIO(lines), **self._options(None))
+        except pa.ArrowException:  # perhaps cut within quotes
+            return self.read().slice(0, PREVIEW_ROWS)
+        return self._some(table)
 
     def _broken(self, error: Exception) -> DataError:
         """The fault of a file that is no table: a line with too many or too few cells, mostly."""

@@ -1,105 +1,53 @@
-r"""Streams on Kafka: ``kafka://topic-pattern?bootstrap=host:port&from=…&to=…``.
-
-The pattern is a regular expression over whole topic names, as a profile's ``topics``. ``from`` and
-``to`` are ``earliest``, ``latest``, an offset, or a time: ISO 8601 or milliseconds since the epoch
-(numbers from 10^11, the year 1973, on). Offsets are inclusive on both ends, as in events; records
-of a time range have ``from <= Kafka timestamp < to``.
-"""
+"""Streams on Kafka: topics by a pattern, between offsets or times; see `address` for the form."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
 from confluent_kafka import KafkaException, Message
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from driftloop.backtest.cells import shown
+from driftloop.backtest.address import FORM, Bound, parse_address
 from driftloop.backtest.jsonlines import table_of
 from driftloop.backtest.source import PREVIEW_ROWS, PREVIEW_STREAMS, Source, StreamData
-from driftloop.errors import DataError, KafkaUnavailableError, OffsetsExpiredError
+from driftloop.errors import DataError, KafkaError, KafkaUnavailableError
 from driftloop.kafka.contents import contents
 from driftloop.kafka.ranges import EARLIEST, LATEST, Place, offsets_of, read_ranges
 from driftloop.messages import OffsetRange
 from driftloop.monitor.decode import refused
 from driftloop.monitor.items import stream_of, topic_of
-from driftloop.records import Columns, RecordDecoder
+from driftloop.records import Columns, DeadLetter, RecordDecoder
 from driftloop.records.columns import Integers
-from driftloop.records.decode import as_text, rfc3339_ms
+from driftloop.records.decode import as_text
 from driftloop.settings import Profile
 
-SCHEME = "kafka://"
-_FORM = "kafka://topic-pattern?bootstrap=host:port&from=…&to=…"
-_BOUND = "earliest, latest, an offset, or a time as 2024-05-01T12:00:00Z or in milliseconds"
-_TIMES_FROM = 10**11
 _PIECE = 50_000
 """Offsets read at a time: messages are an order of magnitude larger than columns."""
+
+_BATCH = 300_000
+"""Offsets, about, that one consumer reads for several streams; their columns are held in memory."""
+
 _TIMEOUT = 60.0
+_ANSWER = 10.0
+_HEAD = PREVIEW_ROWS // 4  # JSON is slower than columns
 
 
-class Bound(NamedTuple):
-    """One end of what is read: ``earliest``, ``latest``, ``offset`` or ``time`` (ms)."""
+class _Decoded(NamedTuple):
+    """Records of a stream by piece, and those that could not be read."""
 
-    kind: str
-    value: int = 0
-
-
-class Address(NamedTuple):
-    """What a ``kafka://`` text says; `bootstrap` is empty where it names none."""
-
-    pattern: re.Pattern[str]
-    bootstrap: str
-    first: Bound
-    end: Bound
-
-
-def parse_address(text: str) -> Address:
-    """Read a ``kafka://`` text.
-
-    Raises:
-        DataError: It has another form.
-
-    >>> parse_address("kafka://streams[.]a?from=100&to=199").end
-    Bound(kind='offset', value=199)
-    """
-    found = re.fullmatch(r"kafka://(.+?)(?:\?((?:bootstrap|from|to)=.*))?", text)
-    if found is None:
-        raise DataError(f"topics are named as {_FORM}; got {shown(text)}")
-    options = {"bootstrap": "", "from": "earliest", "to": "latest"}
-    for part in (found[2] or "").split("&"):
-        name, _, value = part.partition("=")
-        if part and name not in options:
-            raise DataError(f"{_FORM}: after the '?' stand bootstrap, from and to; got '{name}'")
-        if part:
-            options[name] = unquote(value)
-    try:
-        pattern = re.compile(unquote(found[1]))
-    except re.error as error:
-        raise DataError(f"the topic pattern is a regular expression: {error}") from error
-    return Address(pattern, options["bootstrap"], _bound("from", options), _bound("to", options))
-
-
-def _bound(name: str, options: Mapping[str, str]) -> Bound:
-    text = options[name].strip()
-    if text in {"earliest", "latest"}:
-        return Bound(text)
-    if re.fullmatch(r"[0-9]{1,18}", text):
-        return Bound("time" if int(text) >= _TIMES_FROM else "offset", int(text))
-    moment = rfc3339_ms(text)
-    if moment is None:
-        raise DataError(f"'{name}' is {_BOUND}; got {shown(text)}")
-    return Bound("time", int(moment))
+    parts: dict[OffsetRange, Columns]
+    dead: list[DeadLetter]
 
 
 class KafkaSource(Source):
     """Topics that match a pattern: what the monitor would read of them, by the same decoder.
 
     Args:
-        text: See the module.
+        text: See `address`.
         profile: What the records mean; None to guess.
         client: Client properties; the text's ``bootstrap`` overrides theirs.
 
@@ -117,7 +65,8 @@ class KafkaSource(Source):
         if self._address.bootstrap:
             self._client["bootstrap.servers"] = self._address.bootstrap
         if not self._client.get("bootstrap.servers"):
-            raise DataError(f"no broker is named: {_FORM}, or kafka.bootstrap_servers")
+            raise DataError(f"no broker is named: {FORM}, or kafka.bootstrap_servers")
+        self._preview: list[pa.Table] | None = None
         self._topics = self._matching()
         self._ranges = self._resolve()
         self._profiled()
@@ -126,7 +75,7 @@ class KafkaSource(Source):
         """Partitions of each topic that matches."""
         admin = AdminClient({"log_level": 2, **self._client})
         try:
-            known = admin.list_topics(timeout=_TIMEOUT / 4).topics
+            known = admin.list_topics(timeout=_ANSWER).topics
         except KafkaException as error:
             servers = self._client["bootstrap.servers"]
             raise KafkaUnavailableError(
@@ -188,37 +137,84 @@ class KafkaSource(Source):
 
     def read(self, stream: str) -> StreamData:
         """Read a stream's records; see `Source.read`."""
-        topic = topic_of(stream)
+        ranges = self._wanted(stream)
+        return self._made(stream, ranges, self._decoded({stream: ranges})[stream])
+
+    def read_all(self, streams: Sequence[str]) -> Iterator[tuple[str, StreamData | DataError]]:
+        """Read streams, many by one consumer; see `Source.read_all`."""
+        batch: dict[str, list[OffsetRange]] = {}
+        size = 0
+        for stream in streams:
+            try:
+                batch[stream] = self._wanted(stream)
+            except DataError as error:
+                yield stream, error
+                continue
+            size += sum(one.size for one in batch[stream])
+            if size >= _BATCH:
+                yield from self._batch(batch)
+                batch, size = {}, 0
+        yield from self._batch(batch)
+
+    def _batch(
+        self, wanted: Mapping[str, list[OffsetRange]]
+    ) -> Iterator[tuple[str, StreamData | DataError]]:
+        try:
+            decoded = self._decoded(wanted)
+        except DataError:  # one of them: find which
+            yield from super().read_all(list(wanted))
+            return
+        for stream, ranges in wanted.items():
+            try:
+                yield stream, self._made(stream, ranges, decoded.pop(stream))
+            except DataError as error:
+                yield stream, error
+
+    def _wanted(self, stream: str) -> list[OffsetRange]:
+        """The ranges of a stream that the monitor would take."""
         if stream not in self.streams:
             raise DataError(f"there is no stream '{stream}'", file=self.text)
-        each = self.profile.partitions == "each"
-        ranges = [
-            one for one in self._ranges[topic] if not each or stream == f"{topic}:{one.partition}"
-        ]
-        partitions = 1 if each else self._topics[topic]
-        reason = refused(self.profile, partitions)
+        topic = topic_of(stream)
+        reason = refused(self.profile, self._partitions(topic))
         if reason:
             raise DataError(reason, file=topic)
+        return [
+            one
+            for one in self._ranges[topic]
+            if stream_of(topic, one.partition, self.profile.partitions) == stream
+        ]
+
+    def _partitions(self, topic: str) -> int:
+        return 1 if self.profile.partitions == "each" else self._topics[topic]
+
+    def _decoded(self, wanted: Mapping[str, list[OffsetRange]]) -> dict[str, _Decoded]:
         decoder = RecordDecoder(self.profile)
-        parts: dict[OffsetRange, Columns] = {}
-        dead = []
-        for piece, messages in self._messages(ranges):
-            columns, letters = decoder.decode(piece.topic, piece.partition, *contents(messages))
-            parts[piece] = columns
-            dead += letters
+        found = {stream: _Decoded({}, []) for stream in wanted}
+        for piece, messages in self._messages([one for many in wanted.values() for one in many]):
+            columns, dead = decoder.decode(piece.topic, piece.partition, *contents(messages))
+            stream = stream_of(piece.topic, piece.partition, self.profile.partitions)
+            found[stream].parts[piece] = columns
+            found[stream].dead.extend(dead)
+        return found
+
+    def _made(self, stream: str, ranges: list[OffsetRange], decoded: _Decoded) -> StreamData:
+        parts, dead = decoded
+        topic = topic_of(stream)
         columns = Columns.concatenate([parts[piece] for piece in sorted(parts)])
+        dead.sort(key=lambda letter: (letter.partition, letter.offset))
         if not len(columns):
             why = f"; the first: {dead[0].detail}" if dead else ""
             raise DataError(f"none of {len(dead)} records can be read{why}", file=topic)
         notes = []
         if dead:
             notes.append(f"{len(dead)} records could not be read; the first: {dead[0].detail}")
-        empty = set(range(partitions)) - {one.partition for one in ranges}
-        if empty and not each:
-            parts_ = ", ".join(map(str, sorted(empty)))
-            notes.append(f"no records in partition {parts_}: it holds the whole stream back")
+        partitions = self._partitions(topic)
         if partitions > 1:
             columns = columns.select(_arrival(columns))
+            empty = sorted(set(range(partitions)) - {one.partition for one in ranges})
+            if empty:
+                named = ", ".join(map(str, empty))
+                notes.append(f"no records in partition {named}: it holds the whole stream back")
         return StreamData(stream, columns, partitions, len(dead), tuple(notes))
 
     def _messages(self, ranges: list[OffsetRange]) -> Iterator[tuple[OffsetRange, list[Message]]]:
@@ -229,18 +225,21 @@ class KafkaSource(Source):
         ]
         try:
             yield from read_ranges(self._client, pieces, timeout=_TIMEOUT)
-        except OffsetsExpiredError as error:
-            raise DataError(f"records went away: {error}", file=ranges[0].topic) from error
+        except KafkaUnavailableError:
+            raise
+        except KafkaError as error:
+            raise DataError(f"cannot be read: {error}", file=ranges[0].topic) from error
 
     def preview(self) -> list[pa.Table]:
         """The first records of some topics; see `Source.preview`."""
-        found = []
-        for topic in list(self._ranges)[:PREVIEW_STREAMS]:
-            first = self._ranges[topic][0]
-            last = min(first.last, first.first + PREVIEW_ROWS - 1)
-            for _, messages in self._messages([first._replace(last=last)]):
-                found.append(table_of(contents(messages).values))
-        return found
+        if self._preview is None:
+            firsts = [many[0] for many in list(self._ranges.values())[:PREVIEW_STREAMS]]
+            heads = [one._replace(last=min(one.last, one.first + _HEAD - 1)) for one in firsts]
+            values: dict[str, list[bytes | None]] = {one.topic: [] for one in heads}
+            for piece, messages in sorted(self._messages(heads), key=itemgetter(0)):
+                values[piece.topic] += contents(messages).values
+            self._preview = [table_of(many) for many in values.values()]
+        return self._preview
 
     def distinct(self, column: str, limit: int) -> set[str]:
         """See `Source.distinct`: of the first records of some topics alone."""
@@ -249,6 +248,10 @@ class KafkaSource(Source):
             if column in table.column_names and len(found) < limit:
                 found |= {as_text(value) or "" for value in table[column].unique().to_pylist()}
         return found - {""}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the records that were looked at."""
+        return {**self.__dict__, "_preview": None}
 
 
 def _arrival(columns: Columns) -> Integers:
