@@ -75,6 +75,7 @@ class StreamTracker:
         self._vocabulary: list[dict[str, int]] = [{} for _ in profile.features.categorical]
         self._champion: ChampionLosses | None = None
         self._initial_due = profile.training.initial > 0
+        self._initial_seen = 0  # labelled records, also those that no training would take any more
         self._stage: Columns | None = None
         self._version: str | None = None  # whose losses the champion takes
         self._closed_before: int | None = None  # cycle windows below this are closed
@@ -361,7 +362,9 @@ class StreamTracker:
     def _check_initial(self, rows: Columns, out: list[Output]) -> None:
         if self._versions.current is not None or predicts(rows):
             self._initial_due = False
-        elif self._history.rows >= self.profile.training.initial:
+            return
+        self._initial_seen += len(rows)
+        if self._initial_seen >= self.profile.training.initial:
             self._initial_due = False
             out.append(
                 InitialDue(
