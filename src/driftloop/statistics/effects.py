@@ -85,7 +85,7 @@ def psi_of_counts(window: npt.ArrayLike, reference: npt.ArrayLike) -> Array:
         (...), ≥ 0; nan where a side is empty.
 
     >>> round(float(psi_of_counts([50, 50, 0], [40, 40, 20])), 3)
-    0.758
+    0.775
     """
     p, q, used = _shares(window, reference)
     with np.errstate(all="ignore"):

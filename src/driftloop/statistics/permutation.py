@@ -25,9 +25,7 @@ def block_orders(size: int, block: int, n_permutations: int, seed: int) -> Order
         SettingsError: A block or a number of permutations below 1.
     """
     numbers = (("block", block), ("n_permutations", n_permutations))
-    faults = [
-        Fault(name, str(value), "must be at least 1") for name, value in numbers if value < 1
-    ]
+    faults = [Fault(name, str(value), "must be at least 1") for name, value in numbers if value < 1]
     if faults:
         raise SettingsError(faults)
     rng = np.random.default_rng(seed)
