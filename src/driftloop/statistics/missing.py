@@ -62,7 +62,7 @@ def missing_rate(window: Sequence[Any], reference: Sequence[Any]) -> TestResult:
     """Test of a category column, None or nan where missing, as `missing_columns` does.
 
     >>> round(missing_rate([None] * 3 + ["a"] * 7, ["a"] * 90).p_value, 5)
-    0.00077
+    0.00074
     """
     gaps = [np.array([float(sum(map(is_missing, side)))]) for side in (window, reference)]
     return missing_rates(gaps[0], len(window), gaps[1], len(reference)).column(0)
