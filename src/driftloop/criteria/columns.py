@@ -40,12 +40,12 @@ class ColumnTest:
         if window.x is None or reference.x is None or not window.x.shape[1]:
             return []
         found = compare_columns(
-            _prepared(window), _prepared(reference), (self._test,), dependence=self._dependence
+            prepared(window), prepared(reference), (self._test,), dependence=self._dependence
         )[self._test]
         return [Finding(found.column(j), name) for j, name in enumerate(window.names)]
 
 
-def _prepared(records: Records) -> Sample:
+def prepared(records: Records) -> Sample:
     """Sorted columns and the like, made once for all tests, and once for a reference."""
     if _PREPARED not in records.prepared:
         columns = np.empty((records.size, 0)) if records.x is None else records.x

@@ -38,6 +38,7 @@ class Sample:
         losses: Loss a record, (n,); nan = none.
         corrected: Loss of the corrected prediction, (n,); nan = none.
         phases: Phase within the cycle, int64 (n,).
+        classes: Classes of a classification; 0 for regression.
         prepared: What criteria keep of a reference between windows, as sorted columns; not part
             of the state, and lost when it is stored.
     """
@@ -52,6 +53,7 @@ class Sample:
     losses: Floats | None = None
     corrected: Floats | None = None
     phases: Integers | None = None
+    classes: int = 0
     prepared: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __getstate__(self) -> tuple[Any, ...]:

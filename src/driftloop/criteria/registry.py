@@ -6,7 +6,7 @@ import importlib.metadata
 from collections.abc import Callable
 from typing import Any
 
-from driftloop.criteria import columns, drift
+from driftloop.criteria import categories, columns, drift, effects, multivariate, scores
 from driftloop.criteria.contract import Criterion, Part
 from driftloop.criteria.describe import Description
 from driftloop.errors import Fault, SettingsError
@@ -15,7 +15,7 @@ from driftloop.settings.policy import CRITERIA_GROUP
 
 CRITERIA: dict[str, Description] = {
     name: description
-    for module in (columns, drift)
+    for module in (columns, categories, multivariate, scores, drift, effects)
     for name, description in module.DESCRIPTIONS.items()
 }
 """Driftloop's own criteria."""

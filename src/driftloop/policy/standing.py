@@ -14,9 +14,7 @@ from driftloop.messages import Ground
 from driftloop.policy.grounds import ground, seed_of
 from driftloop.settings import Policy, Profile
 from driftloop.settings.policy import Criterion as Choice
-from driftloop.statistics.multiplicity import bonferroni, holm
-
-benjamini_hochberg = holm
+from driftloop.statistics.multiplicity import benjamini_hochberg, bonferroni, holm
 
 REFERENCE_ROWS = 1000
 """Records that the reference of features and scores holds: the first of a model version."""
@@ -54,6 +52,8 @@ class Panel:
         criteria = chosen_criteria(profile.policy)
         self._windowed = [one for one in criteria if one.family != "loss"]
         self._on_losses = [one for one in criteria if one.family == "loss" and one.name != "loss"]
+        classes = max(len(profile.classes), 2)
+        self._classes = 0 if profile.task == "regression" else classes
         self._features: Sample | None = None
         self._losses: Sample | None = None
         self._feature_ranges: list[str] = []
@@ -72,6 +72,7 @@ class Panel:
             codes=window.codes,
             code_names=features.categorical,
             scores=window.scores,
+            classes=self._classes,
         )
         reference = self._features
         if reference is None or reference.size < REFERENCE_ROWS:
@@ -96,6 +97,7 @@ class Panel:
             corrected=window.corrected,
             labels=window.labels,
             scores=window.scores,
+            classes=self._classes,
             phases=None if window.phases is None else window.phases.astype(np.int64),
         )
         if self._losses is None:
