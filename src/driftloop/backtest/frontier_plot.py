@@ -131,7 +131,7 @@ def legend(result: Result) -> str:
 
 def _frame(result: Result, shown: Sequence[Point], width: int, height: int) -> _Frame:
     small = width < 500
-    left, right, above, bottom = (40, 12, 14, height - 42) if small else (56, 18, 14, height - 46)
+    left, right, above, bottom = (40, 12, 18, height - 42) if small else (56, 18, 18, height - 46)
     losses = [point.loss for point in shown] or [0.0, 1.0]
     low, high = min(losses), max(losses)
     baseline = result.baseline.loss if result.baseline else None
@@ -161,7 +161,7 @@ def _axes(frame: _Frame, name: str, height: int) -> list[str]:
     parts.append(
         text(
             frame.left + 4,
-            frame.above - 2,
+            frame.above - 4,
             f"\N{UPWARDS ARROW} {name}",
             kind="title",
             anchor="start",
@@ -192,7 +192,8 @@ def _references(frame: _Frame, result: Result, shown: Sequence[Point]) -> list[s
             levels.append((baseline.name, baseline.loss))
         else:
             places = losses_decimals(result)
-            note = f"{baseline.name}: {number(baseline.loss, places)}, off the scale"
+            side = "above" if baseline.loss > frame.y.high else "below"
+            note = f"{baseline.name}: {number(baseline.loss, places)}, {side} the scale"
     parts = []
     for name, loss in levels:
         y = frame.y(loss)
@@ -201,7 +202,7 @@ def _references(frame: _Frame, result: Result, shown: Sequence[Point]) -> list[s
         under = y + 13 if kind == "always" else y - 5
         parts.append(text(right - 2, under, name, kind="reference-name", anchor="end"))
     if note:
-        parts.append(text(right - 2, frame.above + 10, note, kind="reference-name", anchor="end"))
+        parts.append(text(right - 2, frame.above - 4, note, kind="reference-name", anchor="end"))
     return parts
 
 
