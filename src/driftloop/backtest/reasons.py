@@ -51,11 +51,12 @@ def headline(result: Result, choice: Choice) -> str:
             f"Take {policy.name}: {loss_name(result.loss)} {change(policy.loss, base.loss)}, "
             f"for {retrains}."
         )
-    share = percent(gain(policy, base, top))
+    share = gain(policy, base, top)
+    part = "all" if share >= 0.995 else percent(share)
+    whole = "retraining at every window" if top.name == "always" else top.name
     instead = f"{retrains} instead of {count(top.retrains_per_stream)}"
-    if choice.rule == "knee":
-        return f"Take {policy.name}, the best trade-off: {share} of the gain for {instead}."
-    return f"Take {policy.name}: {share} of the gain for {instead}."
+    trade_off = ", the best trade-off" if choice.rule == "knee" else ""
+    return f"Take {policy.name}{trade_off}: {part} of what {whole} saves, with {instead}."
 
 
 def reasons(result: Result, choice: Choice) -> list[str]:

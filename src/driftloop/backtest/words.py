@@ -64,7 +64,7 @@ def count(value: float) -> str:
     if value >= 20 or value == round(value):
         return f"{value:,.0f}"
     if value >= 1:
-        return f"{value:.1f}"
+        return f"{value:.1f}".removesuffix(".0")
     return f"{value:.2g}"
 
 
@@ -107,7 +107,8 @@ def duration(ms: float) -> str:
     ('13 months', '2 hours', '0 seconds')
     """
     size, name = next(
-        ((size, name) for size, name in _UNITS if ms >= 1.5 * size), (1000.0, "second")
+        ((size, name) for size, name in _UNITS if ms >= 1.5 * size or ms == size),
+        (1000.0, "second"),
     )
     value = ms / size
     text = f"{value:.0f}" if value >= 9.95 or abs(value - round(value)) < 0.05 else f"{value:.1f}"
