@@ -32,12 +32,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from driftloop.errors import Fault, SettingsError
 from driftloop.statistics.autocorrelation import finite, variance_inflation
+from driftloop.statistics.phases import Phases, remove_phases
 from driftloop.statistics.results import TestResult, no_verdict
-
-Array = npt.NDArray[np.float64]
-Phases = tuple[npt.ArrayLike, npt.ArrayLike]
 
 MIN_EFFECTIVE = 10.0
 """Fewer effective records than this in any sample: no verdict."""
@@ -87,7 +84,7 @@ def loss_test(
         weight_of_reference = float(len(old))
         groups = 1
     else:
-        new, old, weight_of_reference, groups = _remove_phases(new, old, phases)
+        new, old, weight_of_reference, groups = remove_phases(new, old, phases)
     n, m = len(new), len(old)
     if n == 0 or m <= groups:
         return no_verdict("no records to compare", n=n, n_reference=m)
@@ -136,7 +133,7 @@ def reference_inflation(reference: npt.ArrayLike, phases: npt.ArrayLike | None =
     if phases is None:
         return variance_inflation(reference)
     old = np.asarray(reference, np.float64).ravel()
-    _, centred, _, _ = _remove_phases(np.empty(0), old, (np.empty(0), phases))
+    _, centred, _, _ = remove_phases(np.empty(0), old, (np.empty(0), phases))
     return variance_inflation(centred)
 
 
@@ -183,28 +180,3 @@ def paired_mean_test(d: npt.ArrayLike, *, tolerance: float = 0.0) -> TestResult:
         n_effective=n_effective,
         n_effective_reference=0.0,
     )
-
-
-def _remove_phases(new: Array, old: Array, phases: Phases) -> tuple[Array, Array, float, int]:
-    """Return batch and reference less their phase's mean, 1 / Σ(w²/n) and the number of phases.
-
-    Each reference phase has its mean moved to 0; the batch's difference of means is then exactly
-    its mean minus the standardised mean of the reference.
-    """
-    new_phases, old_phases = (np.asarray(part).ravel() for part in phases)
-    if new_phases.shape != new.shape or old_phases.shape != old.shape:
-        rule = "must give one phase for each batch record and each reference record"
-        value = f"{new_phases.shape}, {old_phases.shape} for {new.shape}, {old.shape}"
-        raise SettingsError([Fault("phases", value, rule)])
-    keep = np.isfinite(old)
-    old, old_phases = old[keep], old_phases[keep]
-    known, index = np.unique(old_phases, return_inverse=True)
-    keep = np.isfinite(new) & np.isin(new_phases, known)
-    new, new_index = new[keep], np.searchsorted(known, new_phases[keep])
-    if not len(old):
-        return new, old, 0.0, len(known)
-    counts = np.bincount(index, minlength=len(known))
-    means = np.bincount(index, weights=old, minlength=len(known)) / counts
-    shares = np.bincount(new_index, minlength=len(known)) / max(len(new), 1)
-    size = 1.0 / float((shares**2 / counts).sum()) if len(new) else 0.0
-    return new - means[new_index], old - means[index], size, len(known)

@@ -1,0 +1,65 @@
+"""The loss tests by name, behind one call."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from driftloop.statistics.hac import newey_west_test
+from driftloop.statistics.loss_tests import loss_test
+from driftloop.statistics.phases import Phases
+from driftloop.statistics.resampling import block_permutation_test, sieve_bootstrap_test
+from driftloop.statistics.results import TestResult
+
+Seed = int | np.random.Generator
+
+
+class LossTest(Protocol):
+    """H0: mean loss(batch) - mean loss(reference) ≤ tolerance, one-sided."""
+
+    def __call__(
+        self,
+        batch: npt.ArrayLike,
+        reference: npt.ArrayLike,
+        *,
+        tolerance: float = 0.0,
+        phases: Phases | None = None,
+        seed: Seed = 0,
+    ) -> TestResult:
+        """Test a batch of losses, (n,), against a reference, (m,); see `loss_test`.
+
+        `seed` decides what a test draws at random; tests that draw nothing ignore it.
+        """
+
+
+def _welch(
+    batch: npt.ArrayLike,
+    reference: npt.ArrayLike,
+    *,
+    tolerance: float = 0.0,
+    phases: Phases | None = None,
+    seed: Seed = 0,  # noqa: ARG001  one call for all tests
+) -> TestResult:
+    return loss_test(batch, reference, tolerance=tolerance, phases=phases)
+
+
+def _newey_west(
+    batch: npt.ArrayLike,
+    reference: npt.ArrayLike,
+    *,
+    tolerance: float = 0.0,
+    phases: Phases | None = None,
+    seed: Seed = 0,  # noqa: ARG001  one call for all tests
+) -> TestResult:
+    return newey_west_test(batch, reference, tolerance=tolerance, phases=phases)
+
+
+LOSS_TESTS: dict[str, LossTest] = {
+    "welch": _welch,
+    "newey_west": _newey_west,
+    "block_permutation": block_permutation_test,
+    "sieve_bootstrap": sieve_bootstrap_test,
+}
+"""welch: `loss_test`, AR-effective sizes; newey_west: with the automatic bandwidth of Andrews."""
