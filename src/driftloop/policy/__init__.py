@@ -2,5 +2,15 @@
 
 from driftloop.policy.criteria import StreamTester, Tested
 from driftloop.policy.decide import StreamDecider
+from driftloop.policy.fleet import FleetDecider
+from driftloop.policy.fleet_items import FleetItem, FleetNote, FleetObservation
 
-__all__ = ["StreamDecider", "StreamTester", "Tested"]
+__all__ = [
+    "FleetDecider",
+    "FleetItem",
+    "FleetNote",
+    "FleetObservation",
+    "StreamDecider",
+    "StreamTester",
+    "Tested",
+]
