@@ -24,6 +24,7 @@ from driftloop.messages import (
     Cost,
     Event,
     Evidence,
+    FleetIncident,
     Ground,
     ModelPublished,
     RetrainRequested,
@@ -250,6 +251,25 @@ def examples() -> dict[str, Event]:
             loss=0.61,
             corrected_loss=0.3,
         ),
+        "incidents": FleetIncident(
+            id=event_id(
+                "fleet:default", "9f2c41d07be35a68", "incident-opened", [1_767_225_600_000]
+            ),
+            profile="default",
+            action="opened",
+            opened_at=1_767_225_600_000,
+            streams=["streams.lyon", "streams.lille"],
+            moved=31,
+            observed=50,
+            share=0.62,
+            statistic=9.4,
+            p_value=2.1e-12,
+            detail=(
+                "31 of 50 streams lost more than they used to, together: look for a shared cause "
+                "(an upstream, a holiday) first; retrains go ahead meanwhile "
+                "(fleet.during_incident)"
+            ),
+        ),
     }
 
 
@@ -261,13 +281,14 @@ def events() -> str:
         kind = type(event)
         first = (inspect.getdoc(kind) or "").splitlines()[0]
         cleanup = "compact" if role in {"models", "status"} else "delete"
+        key = "stream" if event.stream else "profile"
         lines += [
             f"### {kind.__name__}",
             "",
             first,
             "",
             f"- Type: `{kind.type}`",
-            f"- Topic: `{topics[role]}` (`topics.{role}`), key: the stream, clean-up: {cleanup}",
+            f"- Topic: `{topics[role]}` (`topics.{role}`), key: the {key}, clean-up: {cleanup}",
             f"- Schema: [`{kind.type}.json`](../src/driftloop/messages/schemas/{kind.type}.json)",
             "",
             *_fields(kind),

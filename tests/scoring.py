@@ -29,6 +29,7 @@ from driftloop.settings import (
     ScorerSettings,
     Settings,
     StoreSettings,
+    TopicSettings,
     load_settings,
 )
 
@@ -196,8 +197,7 @@ class Site:
 
 
 def _configuration(folder: Path, prefix: str, servers: str) -> str:
-    roles = ("retrain", "models", "trainings", "commands", "evidence", "status", "dlq")
-    topics = "\n".join(f'{role} = "{prefix}.driftloop.{role}"' for role in roles)
+    topics = "\n".join(f'{role} = "{prefix}.driftloop.{role}"' for role in TopicSettings().names)
     return f"""
 home = "{folder}"
 [kafka]

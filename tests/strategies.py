@@ -11,6 +11,7 @@ from driftloop.messages import (
     Cost,
     Event,
     Evidence,
+    FleetIncident,
     Ground,
     ModelPublished,
     OffsetRange,
@@ -18,7 +19,7 @@ from driftloop.messages import (
     StreamStatus,
     TrainingFinished,
 )
-from driftloop.messages.events import Action, Outcome, State
+from driftloop.messages.events import Action, Family, Outcome, State
 
 # From 1970 to 9999-12-31T23:59:59.999Z, the last time that RFC 3339 can name.
 times = st.integers(min_value=0, max_value=253_402_300_799_999)
@@ -46,7 +47,7 @@ grounds = st.lists(
     st.builds(
         Ground,
         criterion=texts,
-        family=st.sampled_from(["loss", "features", "score", "command"]),
+        family=st.sampled_from(Family.__args__),
         statistic=maybe_numbers,
         p_value=maybe_numbers,
         effect=maybe_numbers,
@@ -113,11 +114,12 @@ commands = st.builds(
     issued_at=times,
     until=st.none() | times,
     version=st.none() | texts,
+    request_id=st.none() | ids,
 )
 evidence = st.builds(
     Evidence,
     **_shared,
-    kind=st.sampled_from(["window", "alarm"]),
+    kind=st.sampled_from(["window", "alarm", "fleet"]),
     opened_at=times,
     closed_at=times,
     window=ranges,
@@ -143,6 +145,21 @@ statuses = st.builds(
     threshold=maybe_numbers,
     detail=texts,
 )
+incidents = st.builds(
+    FleetIncident,
+    id=ids,
+    profile=names,
+    action=st.sampled_from(["opened", "closed"]),
+    opened_at=times,
+    closed_at=st.none() | times,
+    streams=st.lists(names, max_size=3),
+    moved=counts,
+    observed=counts,
+    share=numbers,
+    statistic=maybe_numbers,
+    p_value=maybe_numbers,
+    detail=texts,
+)
 BY_TYPE: dict[type[Event], st.SearchStrategy[Event]] = {
     RetrainRequested: retrain_requests,
     ModelPublished: published_models,
@@ -150,6 +167,7 @@ BY_TYPE: dict[type[Event], st.SearchStrategy[Event]] = {
     Command: commands,
     Evidence: evidence,
     StreamStatus: statuses,
+    FleetIncident: incidents,
 }
 events: st.SearchStrategy[Event] = st.one_of(*BY_TYPE.values())
 headers = st.lists(

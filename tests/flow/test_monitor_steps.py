@@ -1,4 +1,4 @@
-"""The monitor's three stateful steps in Bytewax: any workers, aborted and resumed."""
+"""The monitor's stateful steps in Bytewax: any workers, aborted and resumed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bytewax.testing import TestingSink, TestingSource, cluster_main, run_main
 
 from driftloop.messages import Event, RetrainRequested, StreamStatus
 from driftloop.monitor.decide import DecideLogic
+from driftloop.monitor.fleet import is_for_fleet
 from driftloop.monitor.items import Control, Life, Records, StreamName, TrackItem
 from driftloop.monitor.test import TestLogic
 from driftloop.monitor.track import TrackLogic
@@ -60,12 +61,13 @@ def flow_of(
     settings: Settings = SETTINGS,
     track: type[TrackLogic] = TrackLogic,
 ) -> Dataflow:
-    """The three steps between a list and a list; a list of pairs is what each puts out."""
+    """The steps of a stream between a list and a list; a list of pairs is what each puts out."""
     flow = Dataflow("monitor-steps")
     readable = op.input("in", flow, TestingSource(source))
     tracked = op.stateful_batch("track", readable, lambda state: track(settings, state))
     judged = op.stateful_batch("test", tracked, lambda state: TestLogic(settings, state))
-    events = op.stateful_batch("decide", judged, lambda state: DecideLogic(settings, state))
+    decided = op.stateful_batch("decide", judged, lambda state: DecideLogic(settings, state))
+    events = op.branch("for-fleet", decided, is_for_fleet).falses
     op.output("out", events, TestingSink(out))
     return flow
 

@@ -52,6 +52,7 @@ trainings = "{prefix}.trainings"
 commands = "{prefix}.commands"
 evidence = "{prefix}.evidence"
 status = "{prefix}.status"
+incidents = "{prefix}.incidents"
 dlq = "{prefix}.dlq"
 partitions = 2
 [monitor]

@@ -24,6 +24,7 @@ from driftloop.errors import DataError, DriftloopError
 from driftloop.records.columns import Floats
 from driftloop.settings import Profile
 from driftloop.settings.base import milliseconds
+from driftloop.settings.fleet import Fleet
 from driftloop.settings.profile import CycleWindow
 
 WARMUP_SHARE = 0.1
@@ -146,6 +147,9 @@ def _prepared(source: Source, options: Options, notes: list[str]) -> tuple[Profi
             continue
     if columns is None:
         raise DataError(f"{source.text}: no stream could be read")
+    if profile.fleet.waits:
+        notes.append("the fleet's own control, budget and incidents are not simulated")
+        profile = profile.model_copy(update={"fleet": Fleet()})
     if not options.recorded:
         warmup = options.warmup or profile.training.initial
         if not warmup:
@@ -155,7 +159,7 @@ def _prepared(source: Source, options: Options, notes: list[str]) -> tuple[Profi
             notes.append(f"the first model of a stream is trained on its first {warmup} records")
         training = profile.training.model_copy(update={"initial": warmup})
         profile = profile.model_copy(update={"training": training})
-        source.profile = profile
+    source.profile = profile
     return profile, options.season or _season(profile, columns.ts)
 
 
@@ -171,8 +175,7 @@ def _season(profile: Profile, ts: Floats) -> int:
 def _scored(one: StreamOutcome) -> npt.NDArray[np.bool_]:
     """Records that have a loss under every policy, (n,)."""
     losses = np.stack([track.losses for track in one.tracks.values()])  # (policies, n)
-    scored: npt.NDArray[np.bool_] = np.isfinite(losses).all(axis=0)
-    return scored
+    return np.asarray(np.isfinite(losses).all(axis=0), np.bool_)
 
 
 def _first_failure(one: StreamOutcome) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from driftloop.cli.extras import need
 from driftloop.errors import DataError, Fault, SettingsError
-from driftloop.settings import Profile, Settings, load_settings
+from driftloop.settings import DEFAULT_FILE, Policy, Profile, Settings, load_settings
 from driftloop.settings.base import milliseconds, parse_duration
 
 if TYPE_CHECKING:
@@ -27,10 +28,14 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 _OUT = Path(".driftloop/backtest")
+CONFIGURED = "configured"
+"""Name of the configuration's own policy in a comparison."""
+
+_PAGE, _DOCUMENT = "index.html", "result.json"
 _EPILOG = (
-    "Policies: never, always, periodic(7d), periodic(500) in records, any, all, vote(2), mlma(0.1), "
-    "multi-criteria(2), detector(adwin), reducible(20), or the name of one of [policies] of the "
-    "configuration; further keys as in vote(2, alpha_per_year=1)."
+    "Policies: never, always, periodic(7d), periodic(500) in records, any, all, vote(2), "
+    "mlma(0.1), multi-criteria(2), detector(adwin), reducible(20), or the name of one of "
+    "[policies] of the configuration; further keys as in vote(2, alpha_per_year=1)."
 )
 
 
@@ -101,11 +106,12 @@ def backtest(
         str | None, typer.Option("--stream-column", help="Of a single file: names the stream.")
     ] = None,
     emit_config: Annotated[
-        Path | None,
+        bool,
         typer.Option(
-            "--emit-config", help="Write the advised policy as a driftloop.toml for the monitor."
+            "--emit-config",
+            help="Write the advised policy into OUT/driftloop.toml, as the monitor runs it.",
         ),
-    ] = None,
+    ] = False,
 ) -> None:
     """Try retraining policies on recorded streams, and say which to take and what it costs."""
     need("backtest", "pyarrow", *(() if recorded else ("torch", "safetensors")))
@@ -130,8 +136,8 @@ def backtest(
             k: v.model_dump(mode="json", exclude_none=True) for k, v in settings.policies.items()
         }
         if chosen is not None and not policy:
-            own.setdefault("configured", chosen.policy.model_dump(mode="json", exclude_none=True))
-            names = ["configured", *names]
+            own.setdefault(CONFIGURED, chosen.policy.model_dump(mode="json", exclude_none=True))
+            names = [CONFIGURED, *names]
     options = Options(
         policies=names,
         own=own,
@@ -147,18 +153,24 @@ def backtest(
     )
     console = Console(stderr=True, highlight=False)
     for note in source.notes:
-        console.print(f"[dim]·[/dim] {note}", markup=True)
+        console.print(note, style="dim", markup=False)
     result = _run(source, options, console)
-    page = _write(result, out)
-    if emit_config is not None:
-        _emit(result, source, settings, profile, own, emit_config, console)
+    _write(result, out)
+    written = _emit(result, settings, source.profile, profile, out) if emit_config else None
     if json:
         sys.stdout.buffer.write(msgspec.json.encode(result) + b"\n")
         return
-    from driftloop.backtest.terminal import show  # noqa: PLC0415  # as the others
+    from driftloop.backtest.terminal import print_result  # noqa: PLC0415  # as the others
 
-    show(result, page, Console(highlight=False))
-    if not result.policies:
+    shown = Console(highlight=False)
+    print_result(
+        shown,
+        result,
+        page=out / _PAGE,
+        document=out / _DOCUMENT,
+        emit=f"driftloop monitor --config {shlex.quote(str(written))}" if written else "",
+    )
+    if not result.policies or result.advice is None:
         raise typer.Exit(1)
 
 
@@ -226,40 +238,45 @@ def _advance(bar: Progress, task: Any) -> Callable[[Outcome], None]:
     return advance
 
 
-def _write(result: Result, out: Path) -> Path:
-    from driftloop.backtest.page import render  # noqa: PLC0415  # as the others
+def _write(result: Result, out: Path) -> None:
+    from driftloop.backtest.page import write_page  # noqa: PLC0415  # as the others
 
-    page = out / "index.html"
-    try:
+    document = msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n"
+    with _told(out):
         out.mkdir(parents=True, exist_ok=True)
-        (out / "result.json").write_bytes(
-            msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n"
-        )
-        page.write_text(render(result), encoding="utf-8")
+        (out / _DOCUMENT).write_bytes(document)
+        write_page(result, out / _PAGE)
+
+
+def _emit(
+    result: Result, settings: Settings | None, profile: Profile, name: str, out: Path
+) -> Path | None:
+    from driftloop.backtest.emit import emit_config, origin_of  # noqa: PLC0415  # as the others
+
+    if result.advice is None:
+        return None
+    policy: str | Policy = result.advice.policy
+    if policy == CONFIGURED:
+        policy = profile.policy
+    whole: Settings | Profile = profile
+    if settings is not None:
+        name = name or next(iter(settings.profiles))
+        whole = settings.model_copy(update={"profiles": {**settings.profiles, name: profile}})
+    text = emit_config(whole, policy, profile=name or "default", origin=origin_of(result))
+    path = out / DEFAULT_FILE
+    with _told(out):
+        path.write_text(text, encoding="utf-8")
+    return path
+
+
+@contextmanager
+def _told(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise DataError(f"--out {out}: {error.strerror}; name a folder that can be written") from (
             error
         )
-    return page
-
-
-def _emit(
-    result: Result,
-    source: Source,
-    settings: Settings | None,
-    profile: str,
-    own: dict[str, Any],
-    path: Path,
-    console: Console,
-) -> None:
-    from driftloop.backtest.emit import emit_config  # noqa: PLC0415  # as the others
-
-    if result.advice is None:
-        console.print("[yellow]No policy is advised, so no configuration is written.[/yellow]")
-        return
-    text = emit_config(settings, source.profile, result, name=profile, own=own)
-    path.write_text(text, encoding="utf-8")
-    console.print(f"{path}: the advised policy {result.advice.policy}, for the monitor")
 
 
 def _processors() -> int:

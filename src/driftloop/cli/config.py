@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from driftloop.errors import SettingsError
+from driftloop.policy.promise import promise
 from driftloop.settings import DEFAULT_FILE, Settings, load_settings
 from driftloop.settings.base import format_duration
 from driftloop.settings.load import configuration_file
@@ -68,6 +69,7 @@ def _describe(profile: Profile) -> list[str]:
         f"{profile.task}, {profile.loss} loss, {windows}",
         f"features: {', '.join(names) or 'none'}",
         f"policy {policy}; model {profile.model.kind}",
+        promise(profile.policy, profile.fleet),
     ]
 
 

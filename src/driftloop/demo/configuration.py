@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 
 from driftloop.demo.flights import CATEGORICAL, NUMERIC
+from driftloop.settings import TopicSettings
 
 RETRAIN_PRICE = 400
 """Minutes of avoidable error that a retrain has to be worth."""
@@ -153,12 +154,13 @@ def render(layout: Layout, servers: str) -> str:
     """
     out = layout.out.absolute()
     dotted = layout.prefix.replace(".", r"\.")
-    roles = ("retrain", "models", "trainings", "commands", "evidence", "status", "dlq")
     return _TEXT.substitute(
         file=str(layout.config),
         home=_toml(str(out)),
         servers=_toml(servers),
-        topics="\n".join(f'{role} = "{layout.prefix}driftloop.{role}"' for role in roles),
+        topics="\n".join(
+            f'{role} = "{layout.prefix}driftloop.{role}"' for role in TopicSettings().names
+        ),
         recovery=_toml(str(out / "recovery")),
         recovery_scorer=_toml(str(out / "recovery-scorer")),
         group=_toml(f"{layout.prefix}driftloop-trainer"),

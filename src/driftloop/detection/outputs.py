@@ -155,6 +155,13 @@ class StateChanged:
     detail: str = ""
 
 
+@dataclass(slots=True)
+class Clock:
+    """How far the stream's event time is, ms: for what waits for other streams."""
+
+    ts: int
+
+
 Output = (
     LossWindow
     | FeatureWindow
@@ -164,4 +171,5 @@ Output = (
     | InitialDue
     | StateChanged
     | TrainingFinished
+    | Clock
 )

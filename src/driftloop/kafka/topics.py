@@ -23,6 +23,7 @@ _CONFIG: dict[str, dict[str, str]] = {
     "evidence": {"cleanup.policy": "delete"},
     "trainings": {"cleanup.policy": "delete", "retention.ms": str(365 * _DAY_MS)},
     "commands": {"cleanup.policy": "delete", "retention.ms": str(365 * _DAY_MS)},
+    "incidents": {"cleanup.policy": "delete", "retention.ms": str(365 * _DAY_MS)},
     # A dead letter is larger than the message that it holds, by its headers.
     "dlq": {"cleanup.policy": "delete", "max.message.bytes": str(16 * 1024 * 1024)},
 }

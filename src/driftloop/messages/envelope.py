@@ -18,6 +18,7 @@ from driftloop.messages.events import (
     Command,
     Event,
     Evidence,
+    FleetIncident,
     ModelPublished,
     RetrainRequested,
     StreamStatus,
@@ -33,7 +34,7 @@ _decoders = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.item
 
 
 class Envelope(NamedTuple):
-    """A Kafka message that holds an event: key is the stream."""
+    """A Kafka message that holds an event: key is the stream, or the profile of a fleet's event."""
 
     key: bytes
     value: bytes
@@ -54,6 +55,8 @@ def _time_ms(event: Event) -> int | None:
             return event.closed_at
         case StreamStatus():
             return event.event_time
+        case FleetIncident():
+            return event.opened_at if event.closed_at is None else event.closed_at
     return None
 
 
@@ -75,12 +78,13 @@ def encode(event: Event, *, source: str = SOURCE, traceparent: str = "") -> Enve
     'pin'
     """
     trace = (traceparent or new_traceparent(event.id)).encode()
+    subject = (event.stream or event.profile).encode()
     headers: Headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", event.id.encode()),
         ("ce_source", source.encode()),
         ("ce_type", event.type.encode()),
-        ("ce_subject", event.stream.encode()),
+        ("ce_subject", subject),
         ("content-type", b"application/json"),
         ("ce_traceparent", trace),
         ("traceparent", trace),
@@ -88,7 +92,7 @@ def encode(event: Event, *, source: str = SOURCE, traceparent: str = "") -> Enve
     time = _time_ms(event)
     if time is not None:
         headers.insert(4, ("ce_time", _rfc3339(time).encode()))
-    return Envelope(event.stream.encode(), _encoder.encode(event), headers)
+    return Envelope(subject, _encoder.encode(event), headers)
 
 
 def decode(headers: Iterable[tuple[str, bytes | str | None]] | None, value: bytes | None) -> Event:

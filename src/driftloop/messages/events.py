@@ -26,8 +26,17 @@ Action = Literal[
     "retire",
 ]
 State = Literal[
-    "warming-up", "monitoring", "watched", "snoozed", "pinned", "silent", "refused", "retired"
+    "warming-up",
+    "monitoring",
+    "watched",
+    "awaiting-approval",
+    "snoozed",
+    "pinned",
+    "silent",
+    "refused",
+    "retired",
 ]
+Family = Literal["loss", "features", "score", "policy", "schedule", "command", "fleet"]
 
 
 class Ground(msgspec.Struct, kw_only=True, frozen=True):
@@ -35,8 +44,8 @@ class Ground(msgspec.Struct, kw_only=True, frozen=True):
 
     Attributes:
         criterion: Its name, as ``reducible``, ``mlma``, ``ks``, ``adwin``.
-        family: ``loss``, ``features``, ``score``, ``command``, or ``policy`` for several
-            criteria together.
+        family: ``loss``, ``features`` or ``score``; ``policy`` for several of them together;
+            ``schedule``, ``command`` or ``fleet``.
         statistic: The test statistic, or null.
         p_value: Calibrated p-value, or null where the criterion has none.
         effect: Effect size in the criterion's own unit, or null.
@@ -50,7 +59,7 @@ class Ground(msgspec.Struct, kw_only=True, frozen=True):
     """
 
     criterion: str
-    family: Literal["loss", "features", "score", "command", "policy"]
+    family: Family
     statistic: float | None = None
     p_value: float | None = None
     effect: float | None = None
@@ -177,6 +186,7 @@ class Command(Event, kw_only=True, frozen=True):
         issued_at: Wall-clock time.
         until: End of a snooze in event time; null until a snooze with an end says otherwise.
         version: The version meant, or null.
+        request_id: For approve and reject: the decision meant, or null for the one that waits.
     """
 
     type: ClassVar[str] = "driftloop.command.issued.v1"
@@ -187,13 +197,14 @@ class Command(Event, kw_only=True, frozen=True):
     issued_at: EventTime
     until: EventTime | None = None
     version: str | None = None
+    request_id: str | None = None
 
 
 class Evidence(Event, kw_only=True, frozen=True):
-    """Every statistic of a closed window, or one alarm of an incremental detector.
+    """Every statistic of a closed window, one alarm of a detector, or what the fleet withheld.
 
     Attributes:
-        kind: ``window`` or ``alarm``.
+        kind: ``window``, ``alarm`` or ``fleet`` (a retrain that the fleet holds or drops).
         opened_at: Event time of its first record.
         closed_at: Event time at which it closed.
         window: Its offset ranges.
@@ -202,11 +213,14 @@ class Evidence(Event, kw_only=True, frozen=True):
         results: What each criterion found.
         metrics: Mean loss, corrected loss, missing rate and the like.
         decision: What followed: ``none``, ``watch``, ``retrain``, or why not:
-            ``cool-down``, ``in-flight``, ``snoozed``, ``pinned``, ``too-few-records``.
+            ``cool-down``, ``in-flight``, ``snoozed``, ``pinned``, ``too-few-records``,
+            ``awaiting-approval``, ``fleet`` (the fleet decides, and a request or evidence of kind
+            ``fleet`` follows). Of kind ``fleet``: ``budget`` or ``incident`` (held),
+            ``fleet-control`` (not significant among all), ``cool-down`` or ``in-flight``.
     """
 
     type: ClassVar[str] = "driftloop.evidence.v1"
-    kind: Literal["window", "alarm"]
+    kind: Literal["window", "alarm", "fleet"]
     opened_at: EventTime
     closed_at: EventTime
     window: list[RangeText]
@@ -268,6 +282,36 @@ class StreamStatus(Event, kw_only=True, frozen=True):
     detail: str = ""
 
 
+class FleetIncident(Event, kw_only=True, frozen=True):
+    """Many streams of a fleet shift together: one event when that begins, one when it ends.
+
+    Attributes:
+        action: ``opened`` or ``closed``.
+        opened_at: Event time at which the tick ended in which it began.
+        closed_at: Event time at which the tick ended in which it was over, or null.
+        streams: Of those that moved, the first 100 by how far; of the tick in which it began.
+        moved: Streams that moved in this event's tick.
+        observed: Streams that closed a window in it.
+        share: `moved` over `observed`.
+        statistic: Of the test that they moved together, or null.
+        p_value: Of that test, or null.
+        detail: In words, with what to do.
+    """
+
+    type: ClassVar[str] = "driftloop.fleet.incident.v1"
+    stream: str = ""
+    action: Literal["opened", "closed"]
+    opened_at: EventTime
+    closed_at: EventTime | None = None
+    streams: list[str] = []
+    moved: int = 0
+    observed: int = 0
+    share: float = 0.0
+    statistic: float | None = None
+    p_value: float | None = None
+    detail: str = ""
+
+
 EVENT_TYPES: dict[str, type[Event]] = {
     kind.type: kind
     for kind in (
@@ -277,5 +321,6 @@ EVENT_TYPES: dict[str, type[Event]] = {
         Command,
         Evidence,
         StreamStatus,
+        FleetIncident,
     )
 }

@@ -1,4 +1,4 @@
 """The monitor's steps: Bytewax around the pure parts of `detection` and `policy`.
 
-source ► decode ► track ► test ► decide ► emit; `flows/monitor.py` wires them.
+source ► decode ► track ► test ► decide ► fleet ► emit; `flows/monitor.py` wires them.
 """

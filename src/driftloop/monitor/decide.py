@@ -1,20 +1,36 @@
-"""Step *decide*: events that follow from a stream's evidence, commands and life."""
+"""Step *decide*: events and news for the fleet that follow from a stream's evidence and life."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
 
 from driftloop.detection.outputs import StateChanged
-from driftloop.messages import RetrainRequested
+from driftloop.messages import Event, RetrainRequested
 from driftloop.monitor import metrics
-from driftloop.monitor.items import Judged
+from driftloop.monitor.items import ForFleet, Judged
 from driftloop.monitor.stateful import StreamLogic
 from driftloop.monitor.test import GONE
 from driftloop.policy import StreamDecider
 
 _log = structlog.get_logger(__name__)
+
+
+def log_requests(events: Iterable[Event]) -> None:
+    """Count and log the few decisions that matter."""
+    for event in events:
+        if isinstance(event, RetrainRequested):
+            metrics.RETRAINS.labels(event.reason).inc()
+            _log.info(
+                "monitor.retrain_requested",
+                stream=event.stream,
+                event_id=event.id,
+                reason=event.reason,
+                policy=event.policy,
+                version=event.current_version,
+            )
 
 
 class DecideLogic(StreamLogic):
@@ -28,20 +44,10 @@ class DecideLogic(StreamLogic):
         return StreamDecider(item.name.stream, item.name.profile, profile)
 
     def handle(self, state: StreamDecider, item: Judged) -> tuple[list[Any], bool]:
-        """Decide, and log the few decisions that matter."""
+        """Decide; what the fleet has to know goes along, behind the events."""
         gone = isinstance(item.item, StateChanged) and item.item.state in GONE
         if isinstance(item.item, StateChanged) and item.item.state == "recreated":
             state = self.make(item)  # its first status is that of a new stream
         events = state.decide(item.item)
-        for event in events:
-            if isinstance(event, RetrainRequested):
-                metrics.RETRAINS.labels(event.reason).inc()
-                _log.info(
-                    "monitor.retrain_requested",
-                    stream=event.stream,
-                    event_id=event.id,
-                    reason=event.reason,
-                    policy=event.policy,
-                    version=event.current_version,
-                )
-        return list(events), gone
+        log_requests(events)
+        return [*events, *(ForFleet(item.name, one) for one in state.for_fleet)], gone

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from driftloop.engine.items import Outgoing
 from driftloop.kafka.dead_letters import to_message
-from driftloop.messages import Event, Evidence, RetrainRequested, StreamStatus, encode
+from driftloop.messages import (
+    Event,
+    Evidence,
+    FleetIncident,
+    RetrainRequested,
+    StreamStatus,
+    encode,
+)
 from driftloop.monitor import metrics
 from driftloop.records import DeadLetter
 from driftloop.settings import TopicSettings
@@ -18,16 +25,19 @@ class Router:
             RetrainRequested: topics.retrain,
             Evidence: topics.evidence,
             StreamStatus: topics.status,
+            FleetIncident: topics.incidents,
         }
         self._dlq = topics.dlq
 
     def event(self, keyed: tuple[str, Event]) -> tuple[str, Outgoing]:
-        """An event of a stream."""
-        key, event = keyed
+        """An event of a stream or a fleet."""
+        event = keyed[1]
         metrics.EVENTS.labels(type(event).__name__).inc()
         message = encode(event, source="driftloop/monitor")
         topic = self._topics[type(event)]
-        return key, Outgoing(topic, message.key, message.value, message.headers)
+        return event.stream or event.profile, Outgoing(
+            topic, message.key, message.value, message.headers
+        )
 
     def dead_letter(self, letter: DeadLetter) -> tuple[str, Outgoing]:
         """A record that could not be read."""

@@ -1,4 +1,4 @@
-"""The monitor's dataflow: source ► decode ► track ► test ► decide ► emit."""
+"""The monitor's dataflow: source ► decode ► track ► test ► decide ► fleet ► emit."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from driftloop.heartbeat import Heartbeat
 from driftloop.monitor.decide import DecideLogic
 from driftloop.monitor.decode import ControlDecoder, Decoder, dead_letter, keyed_item
 from driftloop.monitor.emit import Router
+from driftloop.monitor.fleet import FleetLogic, by_profile, is_for_fleet
 from driftloop.monitor.test import TestLogic
 from driftloop.monitor.track import TrackLogic
 from driftloop.settings import Settings, load_settings
@@ -53,12 +54,16 @@ def build_flow(settings: Settings) -> Dataflow:
     dead_letters = op.filter_map("dead-letters", decoded, dead_letter)
     tracked = op.stateful_batch("track", readable, lambda state: TrackLogic(settings, state))
     judged = op.stateful_batch("test", tracked, lambda state: TestLogic(settings, state))
-    events = op.stateful_batch("decide", judged, lambda state: DecideLogic(settings, state))
+    decided = op.stateful_batch("decide", judged, lambda state: DecideLogic(settings, state))
+    parts = op.branch("for-fleet", decided, is_for_fleet)
+    news = op.map("by-profile", parts.trues, by_profile)
+    agreed = op.stateful_batch("fleet", news, lambda state: FleetLogic(settings, state))
 
     router = Router(topics)
     outgoing = op.merge(
         "outgoing",
-        op.map("route", events, router.event),
+        op.map("route", parts.falses, router.event),
+        op.map("route-fleet", agreed, router.event),
         op.map("route-dead-letters", dead_letters, router.dead_letter),
     )
     op.output("emit", outgoing, KafkaSink(client))

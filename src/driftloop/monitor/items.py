@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from driftloop.detection.outputs import Output
 from driftloop.messages import Command, ModelPublished, TrainingFinished
-from driftloop.policy import Tested
+from driftloop.policy import FleetItem, Tested
 from driftloop.records import Columns
 
 
@@ -56,6 +56,13 @@ class Judged(NamedTuple):
 
     name: StreamName
     item: Tested | Output
+
+
+class ForFleet(NamedTuple):
+    """What a stream tells its fleet."""
+
+    name: StreamName
+    item: FleetItem
 
 
 def stream_of(topic: str, partition: int, mode: str) -> str:

@@ -9,6 +9,7 @@ DEAD_LETTERS = Counter("driftloop_monitor_dead_letters", "Records that could not
 WINDOWS = Counter("driftloop_monitor_windows", "Windows closed and tested.", ["kind"])
 EVENTS = Counter("driftloop_monitor_events", "Events emitted.", ["type"])
 RETRAINS = Counter("driftloop_monitor_retrains", "Retrains requested.", ["reason"])
+INCIDENTS = Counter("driftloop_monitor_incidents", "Fleet incidents.", ["action"])
 FAILURES = Counter(
     "driftloop_monitor_stream_failures", "Streams begun anew after an unexpected error.", ["step"]
 )

@@ -1,4 +1,4 @@
-"""What the three stateful steps share: state a stream, snapshots, and failures that stay local."""
+"""What the stateful steps share: state a stream, snapshots, and failures that stay local."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import structlog
 from bytewax.operators import StatefulBatchLogic
 
 from driftloop.monitor import metrics
-from driftloop.settings import Settings
+from driftloop.settings import Profile, Settings
 
 _log = structlog.get_logger(__name__)
 
@@ -54,10 +54,14 @@ class StreamLogic(StatefulBatchLogic[Any, Any, Snapshot]):
             What is put out, without the key, which the engine adds; and whether the stream is gone.
         """
 
+    def hash_of(self, profile: Profile) -> str:
+        """What the state rests on: state of another hash is not taken up again."""
+        return profile.hash
+
     def _ensure(self, item: Any) -> Any:
         if self._state is None:
             name = item.name
-            self._hash = self.settings.profiles[name.profile].hash
+            self._hash = self.hash_of(self.settings.profiles[name.profile])
             resume, self._resume = self._resume, None
             if resume is not None and resume.profile_hash == self._hash:
                 # Our own bytes from our own recovery store, never from Kafka.

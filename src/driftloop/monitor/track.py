@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from driftloop.detection.outputs import Output, StateChanged
+from driftloop.detection.outputs import Clock, Output, StateChanged
 from driftloop.detection.stream import StreamTracker
 from driftloop.monitor.decode import refused
 from driftloop.monitor.items import Control, Life, Records, Tracked, TrackItem
@@ -31,7 +31,9 @@ class TrackLogic(StreamLogic):
         if isinstance(item, Records):
             why = refused(state.profile, item.partitions)
             if not why:
+                before = state.newest_ts
                 outputs = state.records(item.rows, item.partitions, item.dead_letters)
+                self._tell_clock(state, before, outputs)
             elif not state.refused:
                 state.refused = True
                 _log.error("monitor.stream_refused", stream=item.name.stream, reason=why)
@@ -41,6 +43,13 @@ class TrackLogic(StreamLogic):
         elif isinstance(item, Life):
             outputs, gone = self._live(state, item)
         return [Tracked(item.name, output) for output in outputs], gone
+
+    @staticmethod
+    def _tell_clock(state: StreamTracker, before: float | None, outputs: list[Output]) -> None:
+        """Tell the fleet once a step of event time how far the stream is."""
+        now, step = state.newest_ts, state.profile.fleet.clock_ms
+        if now is not None and (before is None or now // step > before // step):
+            outputs.append(Clock(int(now)))
 
     @staticmethod
     def _live(state: StreamTracker, item: Life) -> tuple[list[Output], bool]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
 from driftloop.detection.outputs import Alarm, FeatureWindow, LossWindow, Output, VersionChanged
 from driftloop.messages import Ground, TrainingFinished
+from driftloop.policy.grounds import family_of_signal
 from driftloop.policy.losses import LossJudge
 from driftloop.policy.standing import Panel, Standing
 from driftloop.policy.tested import Tested
@@ -121,7 +120,7 @@ class StreamTester:
             tested.results.append(
                 Ground(
                     criterion=alarm.detector,
-                    family=_family_of(alarm.on),
+                    family=family_of_signal(alarm.on),
                     statistic=alarm.value,
                     rejected=True,
                     n=1,
@@ -149,9 +148,3 @@ class StreamTester:
         if policy.kind in VOTING and tested.results and not self._labelled:
             self._decide(tested, self._panel.standing, level, window.ranges, labels=False)
         return tested
-
-
-def _family_of(on: str) -> Literal["loss", "score", "features"]:
-    if on in {"loss", "error"}:
-        return "loss"
-    return "score" if on == "score" else "features"

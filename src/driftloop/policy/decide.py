@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
 
 import msgspec
-import numpy as np
 
 from driftloop.detection.outputs import (
     Alarm,
+    Clock,
     Closed,
     Counters,
     FeatureWindow,
@@ -21,17 +21,20 @@ from driftloop.detection.outputs import (
 )
 from driftloop.messages import (
     Event,
-    Evidence,
-    Ground,
     RetrainRequested,
     StreamStatus,
     TrainingFinished,
     event_id,
 )
 from driftloop.messages.events import State
+from driftloop.policy.approval import Approval
+from driftloop.policy.evidence import alarm_evidence, window_evidence
+from driftloop.policy.fleet_items import FleetItem
+from driftloop.policy.fleet_voice import FleetVoice, decision_p
+from driftloop.policy.pace import Pace
+from driftloop.policy.requests import Requests
 from driftloop.policy.tested import Tested
 from driftloop.settings import Profile
-from driftloop.settings.base import milliseconds
 
 FOREVER = 2**62
 """End of a snooze without an end, ms."""
@@ -42,6 +45,9 @@ LIFECYCLE: dict[str, State] = {"silent": "silent", "retired": "retired", "refuse
 
 class StreamDecider:
     """Decisions on one stream, and its status.
+
+    Where the fleet waits (`Fleet.waits`) and no person approves, the stream only proposes:
+    cool-down and requests in flight are the fleet's, which alone knows what was sent.
 
     Args:
         stream: Its id.
@@ -54,12 +60,11 @@ class StreamDecider:
         self.name = name
         self.profile = profile
         self._hash = profile.hash
+        self._requests = Requests(stream, name, profile)
+        self._pace = Pace(profile.policy)
+        self._approval = Approval()
+        self._voice = FleetVoice(stream, profile)
         self._version: str | None = None
-        self._version_since: int | None = None
-        self._losses_of_version = 0
-        self._last_request: int | None = None
-        self._in_flight: str | None = None
-        self._requests = 0
         self._windows = 0
         self._pinned = False
         self._snoozed_until: int | None = None
@@ -71,11 +76,16 @@ class StreamDecider:
         self._detail = ""
 
     def decide(self, item: Tested | Output) -> list[Event]:
-        """Events that follow from what the stream's tests put out, in the order to be sent."""
+        """Events that follow from what the stream's tests put out, in the order to be sent.
+
+        What the fleet has to know of it is in `for_fleet` until the next call.
+        """
+        self._voice.begin()
         if isinstance(item, Tested):
             return self._tested(item)
         if isinstance(item, Alarm):
-            return [self._alarm(item)]
+            self._event_time = max(self._event_time or 0, item.ts)
+            return [alarm_evidence(item, **self._names())]
         if isinstance(item, VersionChanged):
             self._new_version(item.version)
             return [self._status()]
@@ -87,12 +97,23 @@ class StreamDecider:
             return self._state_changed(item)
         if isinstance(item, TrainingFinished):
             return self._finished(item)
+        if isinstance(item, Clock):
+            self._voice.clock(item.ts)
         return []
+
+    @property
+    def for_fleet(self) -> list[FleetItem]:
+        """What the fleet has to know of the last item that was decided on."""
+        return self._voice.items
+
+    def _names(self) -> dict[str, str]:
+        return {"stream": self.stream, "profile": self.name, "profile_hash": self._hash}
 
     def _finished(self, event: TrainingFinished) -> list[Event]:
         """The outcome of a training is known: it ends the wait, and becomes part of the status."""
-        if event.request_id == self._in_flight:
-            self._in_flight = None
+        if not self._pace.settle(event.request_id) and self._voice.proposes:
+            self._pace.sent_by_fleet(self._event_time or 0)
+        self._voice.note("settled", self._event_time or 0, event.request_id)
         text = f"last training {event.outcome}"
         self._detail = f"{text}: {event.detail}" if event.detail else text
         return [self._status()]
@@ -102,151 +123,81 @@ class StreamDecider:
     def _tested(self, tested: Tested) -> list[Event]:
         window = tested.window
         self._event_time = max(self._event_time or 0, window.closed_at)
-        decision = "none"
-        out: list[Event] = []
+        self._pace.see(window)
         if isinstance(window, LossWindow):
             self._windows += 1
             self._counters = window.counters
-            self._losses_of_version += int((~np.isnan(window.losses)).sum())
             self._metrics = tested.metrics
-            if self._version_since is None:
-                self._version_since = window.opened_at
-            asked = tested.retrain or self._period_over(window)
-            decision = self._verdict(window) if asked else "none"
-            if decision == "retrain":
-                out.append(
-                    self._request(
-                        event_id(self.stream, self._hash, "retrain", _place(window)),
-                        "policy",
-                        tested.results,
-                        window.training,
-                        version=window.version,
-                        decided_at=window.closed_at,
-                        priority=tested.saving,
-                    )
-                )
         else:
             if isinstance(window, FeatureWindow):
                 self._counters = window.counters
             self._watched = tested.shifted
-            decision = "watch" if tested.shifted else "none"
-        out.append(
-            Evidence(
-                id=event_id(self.stream, self._hash, f"evidence-{tested.kind}", _place(window)),
-                stream=self.stream,
-                profile=self.name,
-                kind="window",
-                opened_at=window.opened_at,
-                closed_at=window.closed_at,
-                window=window.ranges,
-                records=_records(tested),
-                model_version=window.version,
-                results=tested.results,
-                metrics=tested.metrics,
-                decision=decision,
-            )
-        )
+        out: list[Event] = []
+        decision = self._judge(tested, out)
+        if decision == "none" and tested.shifted:
+            decision = "watch"
+        out.append(window_evidence(tested, decision, **self._names()))
         out.append(self._status())
         return out
 
-    def _period_over(self, window: LossWindow) -> bool:
-        policy = self.profile.policy
-        if policy.kind != "periodic" or policy.every is None:
-            return False
-        since = max(self._last_request or 0, self._version_since or 0)
-        return window.closed_at - since >= milliseconds(policy.every)
+    def _judge(self, tested: Tested, out: list[Event]) -> str:
+        """What the window comes to; a request that goes out at once is added to `out`."""
+        window = tested.window
+        due = self._pace.scheduled(window)
+        p_value, e_value = decision_p(tested, self.profile.policy)
+        asked = tested.retrain or due is not None
+        if self._voice.by_p and not math.isnan(p_value):  # the fleet alone sets the level
+            verdict = self._verdict(window)
+            asked = self._voice.may_reject(p_value, e_value)
+        else:
+            verdict = self._verdict(window) if asked else "none"
+        request = None
+        if asked and verdict == "retrain":
+            request = self._requests.policy(tested, due)
+        if verdict != "retrain":
+            p_value = e_value = math.nan
+        if isinstance(window, LossWindow) or request is not None:
+            proposed = request if self._voice.proposes else None
+            self._voice.window(window, self._metrics.get("loss"), p_value, e_value, proposed)
+        if request is None:
+            return "none" if not asked else verdict
+        if self._voice.proposes:
+            return "fleet"
+        if self.profile.policy.approval:
+            self._approval.waiting = request
+            return "awaiting-approval"
+        out.append(self._send(request, window.closed_at))
+        return "retrain"
 
-    def _verdict(self, window: LossWindow) -> str:
-        """Whether a retrain that the criterion asks for goes ahead, or what holds it back."""
+    def _verdict(self, window: Closed) -> str:
+        """Whether a retrain that is asked for goes ahead, or what holds it back."""
         if self.profile.policy.kind == "never":
             return "none"
         if self._pinned:
             return "pinned"
         if self._snoozed_until is not None and window.closed_at < self._snoozed_until:
             return "snoozed"
-        if self._waiting(window.closed_at):
-            return "in-flight"
-        if self._cooling(window.closed_at):
-            return "cool-down"
-        if self._losses_of_version < self.profile.policy.min_records:
-            return "too-few-records"
-        return "retrain"
+        if not self._voice.proposes:
+            if self._pace.waiting(window.closed_at):
+                return "in-flight"
+            if self._pace.cooling(window.closed_at):
+                return "cool-down"
+        return "retrain" if self._pace.warm(window) else "too-few-records"
 
-    def _waiting(self, now: int) -> bool:
-        """The last request has neither an outcome nor a new version yet."""
-        if self._in_flight is None or self._last_request is None:
-            return False
-        return now - self._last_request <= milliseconds(self.profile.policy.outcome_timeout)
-
-    def _cooling(self, now: int) -> bool:
-        """No second request until the cool-down is over; at least one window lies between two."""
-        if self._last_request is None:
-            return False
-        return now - self._last_request <= milliseconds(self.profile.policy.cooldown)
-
-    def _request(
-        self,
-        identity: str,
-        reason: Literal["policy", "command", "initial"],
-        grounds: list[Ground],
-        data: list[str],
-        *,
-        version: str | None,
-        decided_at: int,
-        priority: float = 0.0,
-    ) -> RetrainRequested:
-        """A request, which is from now on in flight."""
-        self._last_request = decided_at
-        self._in_flight = identity
-        self._requests += 1
-        return RetrainRequested(
-            id=identity,
-            stream=self.stream,
-            profile=self.name,
-            profile_hash=self._hash,
-            reason=reason,
-            policy=self.profile.policy.kind,
-            grounds=grounds,
-            data=data,
-            current_version=version,
-            decided_at=decided_at,
-            priority=priority,
-        )
-
-    def _alarm(self, alarm: Alarm) -> Evidence:
-        self._event_time = max(self._event_time or 0, alarm.ts)
-        ground = Ground(
-            criterion=alarm.detector,
-            family=_family(alarm.on),
-            statistic=alarm.value,
-            rejected=True,
-            n=1,
-            window=[alarm.range],
-            detail=f"the {alarm.on} has changed; the statistic is its value at the record",
-        )
-        return Evidence(
-            id=event_id(
-                self.stream, self._hash, f"alarm-{alarm.detector}", (alarm.ts, alarm.range)
-            ),
-            stream=self.stream,
-            profile=self.name,
-            kind="alarm",
-            opened_at=alarm.ts,
-            closed_at=alarm.ts,
-            window=[alarm.range],
-            records=1,
-            model_version=alarm.version,
-            results=[ground],
-            metrics={alarm.on: alarm.value},
-        )
+    def _send(self, request: RetrainRequested, at: int) -> RetrainRequested:
+        """A request goes out now: it is in flight, and nothing older waits any more."""
+        self._pace.requested(request.id, at)
+        self._approval.waiting = None
+        self._voice.note("initial" if request.reason == "initial" else "sent", at, request.id)
+        return request
 
     def _new_version(self, version: str | None) -> None:
         self._version = version
-        self._in_flight = None
-        self._version_since = self._event_time
-        self._losses_of_version = 0
+        self._pace.new_version(self._event_time)
+        self._approval.waiting = None  # it was decided on another version's losses
         self._watched = False
         self._metrics = {}
+        self._voice.note("version", self._event_time or 0)
 
     # Commands and life
 
@@ -255,61 +206,53 @@ class StreamDecider:
         self._counters = order.counters
         if command.action == "snooze":
             self._snoozed_until = FOREVER if command.until is None else command.until
+            self._voice.note("withdrawn", order.event_time)
         elif command.action in {"pin", "unpin"}:
             self._pinned = command.action == "pin"
+            if self._pinned:
+                self._voice.note("withdrawn", order.event_time)
         elif command.action == "retrain":
             return self._order_retrain(order)
+        elif command.action == "approve":
+            return self._approve(order)
+        elif command.action == "reject":
+            done = self._approval.rejected(command)
+            if done is True:
+                self._pace.rest(order.event_time)
+                self._detail = f"retrain rejected by {command.who}: {command.why}"
+            else:
+                self._detail = str(done)
         return [self._status()]
+
+    def _approve(self, order: Ordered) -> list[Event]:
+        """What waits goes out as it was decided, with who let it."""
+        request = self._approval.approved(order.command)
+        if isinstance(request, str):
+            self._detail = request
+            return [self._status()]
+        self._detail = f"retrain approved by {order.command.who}: {order.command.why}"
+        return [self._send(request, order.event_time), self._status()]
 
     def _order_retrain(self, order: Ordered) -> list[Event]:
         """An operator's retrain goes ahead whatever the policy says, but needs records."""
-        command = order.command
         if not order.training:
             self._detail = "a retrain was commanded, but no labelled records are known yet"
             return [self._status()]
-        ground = Ground(
-            criterion="command",
-            family="command",
-            rejected=True,
-            n=order.labelled,
-            window=order.training,
-            detail=f"{command.who}: {command.why}",
-        )
-        request = self._request(
-            event_id(self.stream, self._hash, "retrain-command", (command.id,)),
-            "command",
-            [ground],
-            order.training,
-            version=order.version,
-            decided_at=order.event_time,
-        )
-        return [request, self._status()]
+        request = self._requests.command(order)
+        return [self._send(request, order.event_time), self._status()]
 
     def _initial(self, due: InitialDue) -> list[Event]:
         self._counters = due.counters
         self._event_time = max(self._event_time or 0, due.event_time)
         if self._pinned or not due.training:
             return [self._status()]
-        ground = Ground(
-            criterion="no-model",
-            family="command",
-            rejected=True,
-            n=due.labelled,
-            window=due.training,
-            detail="the stream has labelled records and no model yet",
-        )
-        request = self._request(
-            event_id(self.stream, self._hash, "retrain-initial", (due.event_time, *due.training)),
-            "initial",
-            [ground],
-            due.training,
-            version=None,
-            decided_at=due.event_time,
-        )
-        return [request, self._status()]
+        request = self._requests.initial(due)
+        return [self._send(request, due.event_time), self._status()]
 
     def _state_changed(self, change: StateChanged) -> list[Event]:
         self._lifecycle = change.state if change.state in LIFECYCLE else None
+        if change.state in {"retired", "recreated"}:
+            self._voice.note("gone", self._event_time or 0)
         if change.detail:
             self._detail = change.detail
         self._counters = change.counters
@@ -322,12 +265,14 @@ class StreamDecider:
         """What the stream is in; what a person should know first wins."""
         if self._lifecycle is not None:
             return LIFECYCLE[self._lifecycle]
+        if self._approval.waiting is not None:
+            return "awaiting-approval"
         if self._pinned:
             return "pinned"
         now = self._event_time or 0
         if self._snoozed_until is not None and now < self._snoozed_until:
             return "snoozed"
-        if not self._windows or self._losses_of_version < self.profile.policy.min_records:
+        if not self._windows or not self._pace.warm():
             return "warming-up"
         return "watched" if self._watched else "monitoring"
 
@@ -342,8 +287,8 @@ class StreamDecider:
             model_version=self._version,
             event_time=self._event_time,
             windows=self._windows,
-            retrains=self._requests,
-            detail=self._detail,
+            retrains=self._pace.count,
+            detail=self._approval.detail or self._detail,
             loss=metrics.get("loss"),
             corrected_loss=metrics.get("corrected_loss"),
             reference_loss=metrics.get("reference_loss"),
@@ -355,20 +300,3 @@ class StreamDecider:
             self.stream, self._hash, "status", (msgspec.json.encode(status).decode(),)
         )
         return msgspec.structs.replace(status, id=identity)
-
-
-def _family(on: str) -> Literal["loss", "score", "features"]:
-    """What kind of evidence a detector's alarm is, by what it reads."""
-    if on in {"loss", "error"}:
-        return "loss"
-    return "score" if on == "score" else "features"
-
-
-def _place(window: Closed) -> tuple[object, ...]:
-    """What tells a window from all others, also from those of an earlier topic of that name."""
-    return (window.index, window.opened_at, window.closed_at, *window.ranges)
-
-
-def _records(tested: Tested) -> int:
-    window = tested.window
-    return len(window.losses) if isinstance(window, LossWindow) else len(getattr(window, "x", ()))

@@ -9,9 +9,8 @@ from typing import Literal
 import numpy as np
 
 from driftloop.messages import Ground
+from driftloop.messages.events import Family
 from driftloop.statistics.results import TestResult
-
-Family = Literal["loss", "features", "score", "policy"]
 
 
 def number(value: float | np.floating | None) -> float | None:
@@ -54,3 +53,10 @@ def seed_of(ranges: Sequence[str], name: str) -> int:
     """A seed that depends on a window's place and the criterion alone."""
     digest = hashlib.blake2b("|".join([name, *ranges]).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big")
+
+
+def family_of_signal(on: str) -> Literal["loss", "score", "features"]:
+    """What kind of evidence a detector's alarm is, by what it reads."""
+    if on in {"loss", "error"}:
+        return "loss"
+    return "score" if on == "score" else "features"

@@ -1,5 +1,6 @@
 """Configuration: one `driftloop.toml`, environment overrides, all faults listed at once."""
 
+from driftloop.settings.fleet import Fleet
 from driftloop.settings.load import DEFAULT_FILE, load_settings
 from driftloop.settings.models import (
     KafkaSettings,
@@ -28,6 +29,7 @@ __all__ = [
     "CycleWindow",
     "Features",
     "Fields",
+    "Fleet",
     "KafkaSettings",
     "ModelSettings",
     "MonitorSettings",

@@ -49,6 +49,7 @@ class TopicSettings(Section):
         commands: Operators' commands.
         evidence: The statistics of every closed window.
         status: The key metrics of each stream.
+        incidents: Shifts that many streams of a fleet share.
         dlq: Records that could not be read.
         partitions: Of each topic that Driftloop makes.
         replication_factor: Of each topic that Driftloop makes; -1 leaves it to the broker.
@@ -61,6 +62,7 @@ class TopicSettings(Section):
     commands: str = "driftloop.commands"
     evidence: str = "driftloop.evidence"
     status: str = "driftloop.status"
+    incidents: str = "driftloop.incidents"
     dlq: str = "driftloop.dlq"
     partitions: int = Field(default=4, ge=1, le=1000)
     replication_factor: int = Field(default=-1, ge=-1)
@@ -69,7 +71,16 @@ class TopicSettings(Section):
     @property
     def names(self) -> dict[str, str]:
         """Role of each topic, and its name."""
-        roles = ("retrain", "models", "trainings", "commands", "evidence", "status", "dlq")
+        roles = (
+            "retrain",
+            "models",
+            "trainings",
+            "commands",
+            "evidence",
+            "status",
+            "incidents",
+            "dlq",
+        )
         return {role: getattr(self, role) for role in roles}
 
 

@@ -154,13 +154,15 @@ class Policy(Section):
         price: The same in money; overrides both.
         alpha_per_year: Tests are levelled so that a stream without drift is retrained needlessly
             at most this often a year, in expectation.
-        tolerance: Rise of the mean loss that is accepted.
+        tolerance: Rise of the mean loss that is accepted. With `price` or `cost_loss` and
+            `every_records`, at least what a retrain costs a record until the next scheduled one.
         cooldown: Event time after a retrain request in which no other follows.
         outcome_timeout: Event time after which a request without an outcome no longer holds back
             the next one.
         min_records: Losses of the current version that must have been seen.
         every: For ``periodic``: event time between two retrains.
-        every_records: For ``periodic``: labelled records between two retrains.
+        every_records: For ``periodic``: labelled records between two retrains. For other kinds
+            it only prices `tolerance`.
         forgetting: For ``reducible``: weight that the online correction keeps of what it knew,
             a record.
         criteria: For ``any``, ``all``, ``vote`` and ``multi-criteria``: names, ``"name > effect"``
@@ -235,3 +237,18 @@ class Policy(Section):
     def fixed_cost(self) -> float | None:
         """Cost of a retrain in units of loss, where it does not depend on the stream's losses."""
         return self.price.cost_loss if self.price is not None else self.cost_loss
+
+    @property
+    def effective_tolerance(self) -> float:
+        """Rise of the mean loss that is accepted, ≥ 0, in units of loss.
+
+        A rise of δ costs ``δ * every_records`` until the next scheduled retrain, so one below
+        ``fixed_cost / every_records`` costs less than a retrain does. `tolerance` where one of the
+        two is not set, or where it is larger.
+
+        >>> Policy(kind="mlma", cost_loss=50.0, every_records=1000).effective_tolerance
+        0.05
+        """
+        if self.fixed_cost is None or self.every_records is None:
+            return self.tolerance
+        return max(self.tolerance, self.fixed_cost / self.every_records)

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from driftloop.settings._detector_checks import misread
 from driftloop.settings.base import Duration, Section, milliseconds
+from driftloop.settings.fleet import Fleet
 from driftloop.settings.policy import Policy
 from driftloop.settings.presets import parse_policy
 
@@ -176,6 +177,7 @@ class Profile(Section):
         classes: Class labels in the order of the model's outputs, for classification.
         policy: A table; or a preset with its arguments, as ``"vote(2)"``; or the name of one of
             ``[policies]``.
+        fleet: What is decided over all of its streams.
     """
 
     topics: str = r"streams\..+"
@@ -191,6 +193,7 @@ class Profile(Section):
     max_future: Duration = Field(default="7d")  # type: ignore[assignment]  # read by parse_duration
     silent_after: Duration = Field(default=3600)  # type: ignore[assignment]  # read by parse_duration
     policy: Policy = Policy()
+    fleet: Fleet = Fleet()
     model: ModelSettings = ModelSettings()
     training: Training = Training()
 
@@ -226,6 +229,11 @@ class Profile(Section):
         faults += misread(self.policy.detectors, self.task, features.numeric, features.categorical)
         if self.training.window is None and self.training.records is None:
             object.__setattr__(self, "training", self.training.model_copy(update={"records": 2000}))
+        if self.policy.approval and self.fleet.control != "stream":
+            faults.append(
+                "policy.approval decides stream by stream, and needs fleet.control 'stream'; "
+                f"got {self.fleet.control!r}"
+            )
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -242,6 +250,9 @@ class Profile(Section):
     @property
     def hash(self) -> str:
         """Short digest of everything that a decision depends on besides records and commands."""
-        dumped: dict[str, Any] = self.model_dump(mode="json", exclude={"topics", "silent_after"})
+        exclude = {"topics", "silent_after"}
+        if not self.fleet.waits:  # then it decides nothing
+            exclude.add("fleet")
+        dumped: dict[str, Any] = self.model_dump(mode="json", exclude=exclude)
         text = json.dumps(dumped, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

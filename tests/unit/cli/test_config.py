@@ -55,3 +55,31 @@ def test_the_example_holds_the_defaults() -> None:
     """So that a reader learns from it what holds without a file."""
     CliRunner().invoke(app, ["init", "example.toml"])
     assert load_settings("example.toml") == load_settings()
+
+
+@pytest.mark.parametrize(
+    ("profile", "told"),
+    [
+        (
+            "policy = 'mlma(0.2)'",
+            "at most 0.2 needless retrains a stream and year; 100 streams: 20; 1,000 streams: 200",
+        ),
+        (
+            "policy = 'mlma'\nfleet = { control = 'bh', fdr = 0.1, budget = 40 }",
+            "at most 0.1 of all retrains needless (bh over the fleet); at most 40 retrains a day",
+        ),
+        ("policy = 'never'", "at most 0 needless retrains a stream and year"),
+        ("policy = 'periodic(7d)'", "a retrain every 7d a stream, needed or not"),
+        ("policy = 'periodic(500)'", "a retrain every 500 labelled records a stream"),
+        ("policy = 'always'", "a retrain at every closed window of losses"),
+        ("policy = 'vote(2, combine=weighted)'", "no number of needless retrains is promised"),
+        ("policy = 'vote(2)'", "at most 0.1 needless retrains a stream and year"),
+        ("policy = 'reducible(20)'", "no number of needless retrains is promised"),
+        ("policy = 'reducible(test)'", "at most 0.1 needless retrains a stream and year"),
+    ],
+)
+def test_check_tells_how_many_needless_retrains_to_expect(profile: str, told: str) -> None:
+    Path("driftloop.toml").write_text(f"[profiles.a]\n{profile}\n", encoding="utf-8")
+    result = CliRunner().invoke(app, ["check"])
+    assert result.exit_code == 0, result.output
+    assert told in result.output

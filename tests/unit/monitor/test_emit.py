@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from driftloop.kafka.dead_letters import to_message
-from driftloop.messages import Evidence, RetrainRequested, StreamStatus, decode
+from driftloop.messages import Evidence, FleetIncident, RetrainRequested, StreamStatus, decode
 from driftloop.monitor.emit import Router
 from driftloop.records import DeadLetter
 from driftloop.settings import TopicSettings
@@ -33,6 +33,13 @@ def test_each_event_goes_to_its_topic_keyed_by_stream_and_reads_back(
     assert (message.topic, message.key) == (topic, STREAM.encode())
     assert decode(message.headers, message.value) == event
     assert dict(message.headers)["ce_source"] == b"driftloop/monitor"
+
+
+def test_an_incident_goes_to_its_topic_keyed_by_profile() -> None:
+    event = FleetIncident(id="i", profile="flights", action="opened", opened_at=0)
+    key, message = ROUTER.event(("flights", event))
+    assert (key, message.topic, message.key) == ("flights", "driftloop.incidents", b"flights")
+    assert decode(message.headers, message.value) == event
 
 
 def test_a_dead_letter_keeps_its_bytes_and_tells_reason_and_coordinates() -> None:
