@@ -64,7 +64,14 @@ class Keep:
         settled = (
             driftloop.__version__,
             sorted((name, profile.hash) for name, profile in plan.profiles.items()),
-            (plan.latency_ms, plan.delay_ms, plan.recorded, plan.seed, plan.season),
+            (
+                plan.latency_ms,
+                plan.delay_ms,
+                plan.recorded,
+                plan.seed,
+                plan.season,
+                plan.warmup_share,
+            ),
             (data.name, data.partitions),
         )
         digest.update(repr(settled).encode())

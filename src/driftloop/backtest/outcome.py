@@ -21,6 +21,8 @@ class Plan:
         recorded: Decide on the predictions in the data; train nothing.
         seed: Of all that is drawn.
         season: Records of a season for the trivial prediction; 1 for the last value.
+        warmup_share: Of a stream's own labelled records: those before its first model; 0 leaves
+            that to the profile.
     """
 
     profiles: Mapping[str, Profile]
@@ -29,6 +31,7 @@ class Plan:
     recorded: bool = False
     seed: int = 0
     season: int = 1
+    warmup_share: float = 0.0
 
 
 @dataclass(slots=True)

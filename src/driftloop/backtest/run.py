@@ -21,6 +21,9 @@ from driftloop.records.columns import Floats
 from driftloop.settings import Profile
 from driftloop.statistics.losses import compute
 
+LEAST_WARMUP = 50
+"""Labelled records before a stream's first model, at least."""
+
 GROUP = 4
 """Streams that a process simulates together, so that their models are trained as one stack."""
 
@@ -32,7 +35,7 @@ def simulate(plan: Plan, data: Sequence[StreamData]) -> list[StreamOutcome]:
         (one.name, policy): Simulation(
             one.name,
             policy,
-            _roomy(profile, arrived),
+            _fitted(plan, profile, arrived),
             arrived,
             latency_ms=plan.latency_ms,
             recorded=plan.recorded,
@@ -77,11 +80,21 @@ def _arrivals(plan: Plan, data: StreamData) -> Arrivals:
     return Arrivals(data.columns, np.arange(n, dtype=np.int64), 0)
 
 
-def _roomy(profile: Profile, arrivals: Arrivals) -> Profile:
-    """Predictions wait for delayed labels however many they are: the delay was asked for."""
-    if arrivals.waiting <= profile.join_capacity:
-        return profile
-    return profile.model_copy(update={"join_capacity": arrivals.waiting})
+def _fitted(plan: Plan, profile: Profile, arrivals: Arrivals) -> Profile:
+    """The profile with what depends on the stream's own records.
+
+    Predictions wait for delayed labels however many they are: the delay was asked for.
+    """
+    changes: dict[str, object] = {}
+    if arrivals.waiting > profile.join_capacity:
+        changes["join_capacity"] = arrivals.waiting
+    if plan.warmup_share:
+        training = profile.training
+        labelled = int((~np.isnan(arrivals.columns.y)).sum())
+        wanted = round(plan.warmup_share * labelled)
+        initial = max(min(wanted, training.records or wanted), training.min_records, LEAST_WARMUP)
+        changes["training"] = training.model_copy(update={"initial": initial})
+    return profile.model_copy(update=changes) if changes else profile
 
 
 def _scored(

@@ -17,7 +17,7 @@ from driftloop.backtest.keep import Keep
 from driftloop.backtest.outcome import Outcome, Plan, StreamFailure, StreamOutcome
 from driftloop.backtest.policies import profiles_of
 from driftloop.backtest.result import Baseline, Failure, Result, StreamScore
-from driftloop.backtest.run import run_streams
+from driftloop.backtest.run import LEAST_WARMUP, run_streams
 from driftloop.backtest.source import Source
 from driftloop.backtest.summary import Facts, PolicyRun, StreamRun, summarise
 from driftloop.errors import DataError, DriftloopError
@@ -30,8 +30,6 @@ from driftloop.settings.profile import CycleWindow
 WARMUP_SHARE = 0.1
 """Of a stream's labelled records: those before its first model, where no number is given."""
 
-LEAST_WARMUP = 50
-
 
 @dataclass(slots=True)
 class Options:
@@ -42,7 +40,8 @@ class Options:
         own: The tables of ``[policies]``.
         latency_ms: Event time from a decision to its model.
         delay_ms: Event time from a record to its label.
-        warmup: Labelled records before the first model; None: a tenth of the first stream's.
+        warmup: Labelled records before the first model; None: what the profile says, else a tenth
+            of each stream's.
         season: Records of a season for the trivial prediction; None: from the profile's cycle.
         recorded: Decide on the predictions in the data, and train nothing.
         seed: Of all that is drawn.
@@ -80,6 +79,7 @@ def backtest(
     """
     began = time.perf_counter()
     notes = list(source.notes)
+    given = bool(options.recorded or options.warmup or source.profile.training.initial)
     profile, season = _prepared(source, options, notes)
     plan = Plan(
         profiles_of(profile, options.policies, options.own),
@@ -88,6 +88,7 @@ def backtest(
         recorded=options.recorded,
         seed=options.seed,
         season=season,
+        warmup_share=0.0 if given else WARMUP_SHARE,
     )
     keep = Keep(options.keep) if options.keep else None
     done: list[StreamOutcome] = []
@@ -116,7 +117,7 @@ def backtest(
         created_at=round(time.time() * 1000),
         latency=round(options.latency_ms),
         delay=round(options.delay_ms),
-        warmup=0 if options.recorded else profile.training.initial,
+        warmup=profile.training.initial if given and not options.recorded else 0,
         seed=options.seed,
         seconds=time.perf_counter() - began,
         notes=notes,
@@ -153,10 +154,12 @@ def _prepared(source: Source, options: Options, notes: list[str]) -> tuple[Profi
     if not options.recorded:
         warmup = options.warmup or profile.training.initial
         if not warmup:
-            most = profile.training.records or len(columns)
-            least = max(profile.training.min_records, LEAST_WARMUP)
-            warmup = max(least, min(most, round(WARMUP_SHARE * len(columns))))
-            notes.append(f"the first model of a stream is trained on its first {warmup} records")
+            warmup = LEAST_WARMUP * 4  # of the configuration that is written; here by each stream
+            most = profile.training.records
+            notes.append(
+                "the first model of a stream is trained on the first tenth of its records"
+                + (f", at most {most}" if most else "")
+            )
         training = profile.training.model_copy(update={"initial": warmup})
         profile = profile.model_copy(update={"training": training})
     source.profile = profile

@@ -151,10 +151,7 @@ def backtest(
         keep=out / "streams",
         drifts=read_drifts(drifts, source.streams) if drifts else None,
     )
-    console = Console(stderr=True, highlight=False)
-    for note in source.notes:
-        console.print(note, style="dim", markup=False)
-    result = _run(source, options, console)
+    result = _run(source, options, Console(stderr=True, highlight=False))
     _write(result, out)
     written = _emit(result, settings, source.profile, profile, out) if emit_config else None
     if json:
@@ -168,7 +165,11 @@ def backtest(
         result,
         page=out / _PAGE,
         document=out / _DOCUMENT,
-        emit=f"driftloop monitor --config {shlex.quote(str(written))}" if written else "",
+        emit=shlex.join(
+            ["driftloop", "monitor", "--config", str(written)]
+            if written
+            else ["driftloop", *sys.argv[1:], "--emit-config"]
+        ),
     )
     if not result.policies or result.advice is None:
         raise typer.Exit(1)
@@ -262,7 +263,9 @@ def _emit(
     if settings is not None:
         name = name or next(iter(settings.profiles))
         whole = settings.model_copy(update={"profiles": {**settings.profiles, name: profile}})
-    text = emit_config(whole, policy, profile=name or "default", origin=origin_of(result))
+    text = emit_config(
+        whole, policy, profile=name or "default", origin=origin_of(result, result.advice.policy)
+    )
     path = out / DEFAULT_FILE
     with _told(out):
         path.write_text(text, encoding="utf-8")
