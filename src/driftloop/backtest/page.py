@@ -13,7 +13,7 @@ from driftloop.backtest.frontier import equal_period, points
 from driftloop.backtest.frontier_plot import frontier_plot, legend
 from driftloop.backtest.line_plots import streams_plot, time_plot, worst_streams
 from driftloop.backtest.page_tables import policies_table, streams_table
-from driftloop.backtest.result import PolicyScore, Result
+from driftloop.backtest.result import PolicyScore, Result, StreamScore
 from driftloop.backtest.words import (
     change,
     count,
@@ -197,7 +197,7 @@ def _time_key(result: Result) -> str:
     return "\n".join(items)
 
 
-def _streams_section(result: Result, pairs: list) -> str:  # type: ignore[type-arg]
+def _streams_section(result: Result, pairs: list[tuple[StreamScore, float | None]]) -> str:
     if not pairs:
         return ""
     shown = pairs[:PLOTTED_STREAMS]

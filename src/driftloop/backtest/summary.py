@@ -159,8 +159,9 @@ def summarise(
         failures=[*failures, *lost],
     )
     advice = advise(result)
-    shown = {"never", "always", advice.policy if advice else ""}
-    curves = [_curve(run, first, last) for run in runs if run.name in shown]
+    shown = dict.fromkeys(["never", "always", *([advice.policy] if advice else [])])
+    by_name = {run.name: run for run in runs}
+    curves = [_curve(by_name[name], first, last) for name in shown if name in by_name]
     return msgspec.structs.replace(result, advice=advice, curves=curves)
 
 

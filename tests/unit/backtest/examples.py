@@ -106,7 +106,9 @@ def example(names: Sequence[str] = tuple(POLICIES), **varied: float) -> Result:
 
 def _airport(number: int) -> str:
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    return letters[number % 26] + letters[(number * 7 + 3) % 26] + letters[number // 26 * 5 + 9]
+    return (
+        letters[number % 26] + letters[(number * 7 + 3) % 26] + letters[(number // 26 * 5 + 9) % 26]
+    )
 
 
 def constant(name: str, losses: Sequence[float], retrained: Sequence[int] = ()) -> PolicyRun:
