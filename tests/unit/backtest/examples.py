@@ -106,9 +106,8 @@ def example(names: Sequence[str] = tuple(POLICIES), **varied: float) -> Result:
 
 def _airport(number: int) -> str:
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    return (
-        letters[number % 26] + letters[(number * 7 + 3) % 26] + letters[(number // 26 * 5 + 9) % 26]
-    )
+    places = (number, number * 7 + 3, number // 26 * 5 + 9)
+    return "".join(letters[place % 26] for place in places)
 
 
 def constant(name: str, losses: Sequence[float], retrained: Sequence[int] = ()) -> PolicyRun:

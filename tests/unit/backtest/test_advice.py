@@ -35,7 +35,7 @@ def test_reasons_tell_losses_interval_retrains_and_the_fixed_period() -> None:
         "6.00 with always (−40 %)."  # noqa: RUF001
     )
     assert "3.800 a record (95 % interval 3.700 to 3.900)" in told[1]
-    assert told[2].startswith("8 retrains a stream over 4 months, 25 a year; 80 in all, 4.0 s")
+    assert told[2].startswith("8 retrains a stream over 3.8 months, 25 a year; 80 in all, 4.0 s")
     assert told[3].startswith("The best fixed period in hindsight needs about 34.3 retrains")
     assert told[3].endswith("4.3 times as many.")
 

@@ -36,6 +36,7 @@ loss = "log_loss"
 classes = ["x", "y", "z"]
 policy = { kind = "reducible", cost = 5.0, price = { gpu_second = 0.1, seconds = 2, loss = 1 } }
 [profiles.other.window]
+kind = "count"
 records = 77
 """
 
