@@ -82,7 +82,7 @@ def frontier_plot(result: Result, *, width: int = 840, height: int = 440) -> str
             f"{name} against retrains a stream of each policy",
             description=f"Policies that no other beats: {description}." if best else "",
         ),
-        *_axes(frame, name, height),
+        *_axes(frame, "loss" if width < 500 else name, height),
     ]
     if not shown:
         return "".join([*parts, "</svg>"])

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from driftloop.backtest.result import Baseline, Failure, Result, StreamScore
-from driftloop.backtest.summary import Facts, PolicyRun, StreamRun, summarise
+from driftloop.backtest.runs import PolicyRun, StreamRun
+from driftloop.backtest.summary import Facts, summarise
 
 DAY = 86_400_000
 BEGIN = 1_359_676_800_000  # 1 February 2013

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from driftloop.backtest.result import Result, StreamScore
-from driftloop.backtest.summary import PolicyRun, StreamRun, summarise
+from driftloop.backtest.runs import PolicyRun, StreamRun
+from driftloop.backtest.summary import summarise
 from driftloop.settings.policy import Price
 from tests.unit.backtest.examples import BEGIN, DAY, FACTS, NAN, constant, example, run
 
