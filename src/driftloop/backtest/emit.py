@@ -80,7 +80,7 @@ def emit_config(
         elif each.policy != Policy():
             table["policy"] = _pruned(each.policy, Policy())
         values["profiles"][name] = table
-    comments = [f"# {' '.join(line.split())}" for line in origin]
+    comments = ["# " + "".join(c if c.isprintable() else " " for c in line) for line in origin]
     return "\n".join([*comments, *tables(values)]).lstrip("\n") + "\n"
 
 

@@ -82,7 +82,7 @@ def frontier_plot(result: Result, *, width: int = 840, height: int = 440) -> str
             f"{name} against retrains a stream of each policy",
             description=f"Policies that no other beats: {description}." if best else "",
         ),
-        *_axes(frame, name, height),
+        *_axes(frame, "loss" if width < 500 else name, height),
     ]
     if not shown:
         return "".join([*parts, "</svg>"])
@@ -100,7 +100,8 @@ def frontier_plot(result: Result, *, width: int = 840, height: int = 440) -> str
             boxes.taken.append((x - 7, y - 7, x + 7, y + 7))
             if point.name == advised:
                 marks.append(f'<circle class="advised" cx="{x:.1f}" cy="{y:.1f}" r="{_RING:g}"/>')
-            marks.append(marker(shape, x, y, kind=f"point {kind}"))
+            place = len(marks) if point.name == advised else 0
+            marks.insert(place, marker(shape, x, y, kind=f"point {kind}"))
     parts += marks
     parts += _labels(frame, shown, advised, boxes)
     digits = losses_decimals(result)
@@ -173,7 +174,7 @@ def _axes(frame: _Frame, name: str, height: int) -> list[str]:
 def _worse_than_periods(frame: _Frame, shown: Sequence[Point]) -> str:
     """The part of the plane where a fixed period does as well."""
     periods = pareto(p for p in shown if p.family in {"periodic", "never", "always"})
-    if not any(point.family == "periodic" for point in periods):
+    if not any(point.family == "periodic" for point in shown):
         return ""
     edge = [(frame.x(point.retrains), frame.y(point.loss)) for point in periods]
     right = frame.width - frame.right

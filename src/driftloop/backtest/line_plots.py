@@ -59,7 +59,8 @@ def time_plot(result: Result, *, width: int = 840, height: int = 300) -> str:
 def worst_streams(result: Result) -> list[tuple[StreamScore, float | None]]:
     """Streams under the advised policy with their loss under ``never``.
 
-    The least change for the better comes first; without ``never``, the largest loss. Streams
+    The least change for the better comes first; the largest loss where ``never`` is advised (its
+    loss is not given twice) or was not run. Streams
     without a loss come last.
     """
     advised = result.advice.policy if result.advice else ""
@@ -68,12 +69,14 @@ def worst_streams(result: Result) -> list[tuple[StreamScore, float | None]]:
         return []
     never = next((score for score in result.policies if score.name == "never"), None)
     old = {stream.stream: stream.loss for stream in never.streams} if never else {}
+    if never is chosen:
+        old = {}
 
     def rank(pair: tuple[StreamScore, float | None]) -> tuple[float, float, str]:
         stream, before = pair
         if stream.loss is None:
             return math.inf, 0.0, stream.stream
-        if before is None or before == 0 or advised == "never":
+        if before is None or before == 0:
             return 0.0, -stream.loss, stream.stream
         return -(stream.loss - before) / abs(before), -stream.loss, stream.stream
 

@@ -13,7 +13,7 @@ from driftloop.backtest.frontier import equal_period, points
 from driftloop.backtest.frontier_plot import frontier_plot, legend
 from driftloop.backtest.line_plots import streams_plot, time_plot, worst_streams
 from driftloop.backtest.page_tables import policies_table, streams_table
-from driftloop.backtest.result import PolicyScore, Result
+from driftloop.backtest.result import PolicyScore, Result, StreamScore
 from driftloop.backtest.words import (
     change,
     count,
@@ -197,15 +197,12 @@ def _time_key(result: Result) -> str:
     return "\n".join(items)
 
 
-def _streams_section(result: Result, pairs: list) -> str:  # type: ignore[type-arg]
+def _streams_section(result: Result, pairs: list[tuple[StreamScore, float | None]]) -> str:
     if not pairs:
         return ""
     shown = pairs[:PLOTTED_STREAMS]
-    order = (
-        "largest loss first"
-        if result.advice is not None and result.advice.policy == "never"
-        else "those that gain least first"
-    )
+    compared = any(before is not None for _, before in pairs)
+    order = "those that gain least first" if compared else "largest loss first"
     what = "All" if len(shown) == len(pairs) else f"{len(shown)} of {len(pairs)}"
     listed = pairs[:LISTED_STREAMS]
     rows = "all of them" if len(listed) == len(pairs) else f"the first {len(listed)}"
@@ -213,11 +210,11 @@ def _streams_section(result: Result, pairs: list) -> str:  # type: ignore[type-a
         streams_plot(result, shown, width=_WIDE), streams_plot(result, shown, width=_NARROW)
     )
     policy = escape(result.advice.policy) if result.advice else ""
+    never = '<span><i class="dot never"></i>never</span>' if compared else ""
     return (
         "<section><h2>Stream by stream</h2>"
         f'<p class="quiet">{what} streams, {order}.</p>'
-        '<div class="key"><span><i class="dot never"></i>never</span>'
-        f'<span><i class="dot mine"></i>{policy}</span></div>{plots}'
+        f'<div class="key">{never}<span><i class="dot mine"></i>{policy}</span></div>{plots}'
         f"<details><summary>As a table, {rows}</summary>"
         f'<div class="scroll">{streams_table(result, listed)}</div></details></section>'
     )

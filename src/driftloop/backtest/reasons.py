@@ -131,14 +131,17 @@ def _losses(result: Result, choice: Choice) -> list[str]:
     judged = choice.top if choice.rule == "nothing" else choice.policy
     if judged.saved_low is not None and judged.name != "never":
         places += 1
+        ends = (judged.saved_low, judged.saved_high)
+        verb = "saves"
+        if (judged.saved or 0.0) < 0:
+            verb, ends = "adds", (-(judged.saved_high or 0.0), -judged.saved_low)
         found.append(
-            f"Against never, {judged.name} saves {number(judged.saved, places)} a record "
-            f"(95 % interval {number(judged.saved_low, places)} to "
-            f"{number(judged.saved_high, places)})."
+            f"Against never, {judged.name} {verb} {number(abs(judged.saved or 0.0), places)} a "
+            f"record (95 % interval {number(ends[0], places)} to {number(ends[1], places)})."
         )
     if choice.rule == "nothing":
         found.append(
-            "That is less than 1 % of the loss, or no more than chance, and no other policy that "
+            "That is less than 1 % of the loss or no more than chance, and no other policy that "
             "was tried does better."
         )
     if choice.base.name != "never":
@@ -191,6 +194,8 @@ def _drifts(policy: PolicyScore) -> list[str]:
     if policy.missed is None or policy.false is None:
         return []
     answered = sum(len(stream.delays) for stream in policy.streams)
+    if not answered + policy.missed:
+        return [f"No drift is known within this data; {times(policy.false)} without one."]
     text = f"{answered} of {times(answered + policy.missed, 'known drift')} answered"
     if policy.delay is not None:
         text += f", after {duration(policy.delay)} (median)"

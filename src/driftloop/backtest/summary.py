@@ -20,51 +20,19 @@ from driftloop.backtest.intervals import MIN_STREAMS, Interval, by_blocks, by_st
 from driftloop.backtest.names import complexity, family_and_threshold
 from driftloop.backtest.result import (
     Baseline,
-    Curve,
     Failure,
     PolicyScore,
     Result,
     StreamScore,
 )
+from driftloop.backtest.runs import PolicyRun, StreamRun, common_streams, curve_of, span_of
 from driftloop.settings.policy import Price
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 
-CURVE_INTERVALS = 60
 HORIZON_SHARE = 0.1
 """Of the scored span: the horizon of a drift's answer where none is given."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamRun:
-    """One stream under one policy, as the simulation leaves it.
-
-    Attributes:
-        score: Its name, retrains, rejected, retrained_at, seconds and trained; the rest is computed
-            here.
-        at: (n,) event times of the scored records, ms.
-        losses: (n,) their losses; nan where there is none.
-        correct: (n,) whether the class was right, or None for regression.
-    """
-
-    score: StreamScore
-    at: Ints
-    losses: Floats
-    correct: npt.NDArray[np.bool_] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyRun:
-    """One policy on all streams.
-
-    Attributes:
-        name: As given, as ``reducible(20)``.
-        streams: One by one; the same ones, with the same records, under every policy.
-    """
-
-    name: str
-    streams: Sequence[StreamRun]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +85,8 @@ def summarise(
         own: The tables of ``[policies]``, for the policies that are named by them.
         failures: Streams that could not be read or run.
     """
-    runs, lost = _common_streams(runs)
-    first, last = _span(runs)
+    runs, lost = common_streams(runs)
+    first, last = span_of(runs)
     if drifts is not None and horizon is None:
         horizon = max(1, round((last - first) * HORIZON_SHARE))
     comparison = _Comparison(runs)
@@ -159,37 +127,10 @@ def summarise(
         failures=[*failures, *lost],
     )
     advice = advise(result)
-    shown = {"never", "always", advice.policy if advice else ""}
-    curves = [_curve(run, first, last) for run in runs if run.name in shown]
+    shown = dict.fromkeys(["never", "always", *([advice.policy] if advice else [])])
+    by_name = {run.name: run for run in runs}
+    curves = [curve_of(by_name[name], first, last) for name in shown if name in by_name]
     return msgspec.structs.replace(result, advice=advice, curves=curves)
-
-
-def _common_streams(runs: Sequence[PolicyRun]) -> tuple[list[PolicyRun], list[Failure]]:
-    """Every policy with the streams that all have, in one order, and the others as failures."""
-    if not runs:
-        return [], []
-    sizes = [{stream.score.stream: len(stream.losses) for stream in run.streams} for run in runs]
-    names = sorted({name for size in sizes for name in size})
-    lost = []
-    for name in names:
-        missing = [run.name for run, size in zip(runs, sizes, strict=True) if name not in size]
-        if missing:
-            lost.append(Failure(stream=name, why=f"did not run under {', '.join(missing)}"))
-        elif len({size[name] for size in sizes}) > 1:
-            lost.append(Failure(stream=name, why="other records under some policies"))
-    out = {failure.stream for failure in lost}
-    kept = []
-    for run in runs:
-        inside = [stream for stream in run.streams if stream.score.stream not in out]
-        kept.append(PolicyRun(run.name, sorted(inside, key=lambda stream: stream.score.stream)))
-    return kept, lost
-
-
-def _span(runs: Sequence[PolicyRun]) -> tuple[int, int]:
-    times = [stream.at for stream in (runs[0].streams if runs else ()) if len(stream.at)]
-    if not times:
-        return 0, 0
-    return min(int(at.min()) for at in times), max(int(at.max()) for at in times)
 
 
 class _Comparison:
@@ -316,28 +257,3 @@ def _with_gains(scores: list[PolicyScore]) -> list[PolicyScore]:
         else msgspec.structs.replace(score, gain_share=score.saved / whole)
         for score in scores
     ]
-
-
-def _curve(run: PolicyRun, first: int, last: int) -> Curve:
-    span = max(last - first, 1)
-    sums, counts = np.zeros(CURVE_INTERVALS), np.zeros(CURVE_INTERVALS)
-    retrains = np.zeros(CURVE_INTERVALS, np.int64)
-
-    def interval(times: Ints) -> Ints:
-        index = (times - first) * CURVE_INTERVALS // span
-        return np.clip(index, 0, CURVE_INTERVALS - 1)
-
-    for stream in run.streams:
-        there = np.isfinite(stream.losses)
-        index = interval(np.asarray(stream.at, np.int64))[there]
-        sums += np.bincount(index, weights=stream.losses[there], minlength=CURVE_INTERVALS)
-        counts += np.bincount(index, minlength=CURVE_INTERVALS)
-        decided = interval(np.asarray(stream.score.retrained_at, np.int64))
-        retrains += np.bincount(decided, minlength=CURVE_INTERVALS)
-    middles = first + (np.arange(CURVE_INTERVALS) + 0.5) * span / CURVE_INTERVALS
-    return Curve(
-        policy=run.name,
-        at=middles.astype(np.int64).tolist(),
-        loss=[float(s / c) if c else None for s, c in zip(sums, counts, strict=True)],
-        retrains=retrains.tolist(),
-    )

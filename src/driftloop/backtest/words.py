@@ -59,7 +59,7 @@ def count(value: float) -> str:
     """A mean number of things, with at most two digits that tell something.
 
     >>> count(49), count(8.24), count(0.125), count(1234.5)
-    ('49', '8.2', '0.13', '1,234')
+    ('49', '8.2', '0.12', '1,234')
     """
     if value >= 20 or value == round(value):
         return f"{value:,.0f}"
@@ -117,6 +117,8 @@ def duration(ms: float) -> str:
 
 def seconds(value: float) -> str:
     """Seconds of work: ``0.4 s``, ``12 s``, ``3 min``, ``2.1 h``."""
+    if value == 0:
+        return "0 s"
     if value < 9.95:
         return f"{value:.1f} s"
     if value < 600:

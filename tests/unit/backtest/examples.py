@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from driftloop.backtest.result import Baseline, Failure, Result, StreamScore
-from driftloop.backtest.summary import Facts, PolicyRun, StreamRun, summarise
+from driftloop.backtest.runs import PolicyRun, StreamRun
+from driftloop.backtest.summary import Facts, summarise
 
 DAY = 86_400_000
 BEGIN = 1_359_676_800_000  # 1 February 2013
@@ -106,7 +107,8 @@ def example(names: Sequence[str] = tuple(POLICIES), **varied: float) -> Result:
 
 def _airport(number: int) -> str:
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    return letters[number % 26] + letters[(number * 7 + 3) % 26] + letters[number // 26 * 5 + 9]
+    places = (number, number * 7 + 3, number // 26 * 5 + 9)
+    return "".join(letters[place % 26] for place in places)
 
 
 def constant(name: str, losses: Sequence[float], retrained: Sequence[int] = ()) -> PolicyRun:
