@@ -18,8 +18,9 @@ from driftloop.backtest.outcome import Outcome, Plan, StreamFailure, StreamOutco
 from driftloop.backtest.policies import profiles_of
 from driftloop.backtest.result import Baseline, Failure, Result, StreamScore
 from driftloop.backtest.run import LEAST_WARMUP, run_streams
+from driftloop.backtest.runs import PolicyRun, StreamRun
 from driftloop.backtest.source import Source
-from driftloop.backtest.summary import Facts, PolicyRun, StreamRun, summarise
+from driftloop.backtest.summary import Facts, summarise
 from driftloop.errors import DataError, DriftloopError
 from driftloop.records.columns import Floats
 from driftloop.settings import Profile
