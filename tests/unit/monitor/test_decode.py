@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from confluent_kafka import Message
 
 from driftloop.engine.items import ControlItem, Lifecycle, StreamBatch
 from driftloop.messages import StreamStatus
@@ -29,29 +30,14 @@ SETTINGS = Settings(
 )
 
 
-class Consumed:
-    """What the client's Message answers to the decoder; it cannot be made without a broker."""
-
-    def __init__(self, offset: int, value: Any, key: bytes | str | None = None) -> None:
-        self._offset = offset
-        self._value = value if isinstance(value, bytes | None) else json.dumps(value).encode()
-        self._key = key
-
-    def value(self) -> bytes | None:
-        return self._value
-
-    def offset(self) -> int:
-        return self._offset
-
-    def key(self) -> bytes | str | None:
-        return self._key
-
-    def timestamp(self) -> tuple[int, int]:
-        return (1, 1000 + self._offset)
+def consumed(offset: int, value: Any, key: bytes | None = None) -> Message:
+    """A message as the client gives it to the decoder."""
+    data = value if isinstance(value, bytes | None) else json.dumps(value).encode()
+    return Message(offset=offset, value=data, key=key, timestamp=(1, 1000 + offset))
 
 
 def batch(topic: str, partition: int, partitions: int, *values: Any) -> StreamBatch:
-    messages: Any = [Consumed(10 + i, value, f"k{i}") for i, value in enumerate(values)]
+    messages = [consumed(10 + i, value, b"k%d" % i) for i, value in enumerate(values)]
     return StreamBatch(topic, partition, partitions, messages)
 
 
