@@ -90,28 +90,12 @@ class FleetVoice:
 
 
 def decision_p(tested: Tested, policy: Policy) -> tuple[float, float]:
-    """P-value and e-value of what the policy decides on; nan where there is none.
-
-    Where the tests do not name their own, it is Bonferroni's over the window's loss criteria:
-    min(1, m min p), valid under any dependence.
-    """
+    """P-value and e-value of what the policy decides on; nan where there is none."""
     if policy.kind in WITHOUT_P:
         return math.nan, math.nan
-    e_value = getattr(tested, "e_value", None)
-    if hasattr(tested, "p_value"):
-        p_value = tested.p_value
-    elif policy.kind == "reducible" and policy.mode == "accumulate":
-        p_value = None
-    else:
-        found = [
-            ground.p_value
-            for ground in tested.results
-            if ground.family == "loss" and ground.p_value is not None
-        ]
-        p_value = min(1.0, len(found) * min(found)) if found else None
     return (
-        math.nan if p_value is None else p_value,
-        math.nan if e_value is None else e_value,
+        math.nan if tested.p_value is None else tested.p_value,
+        math.nan if tested.e_value is None else tested.e_value,
     )
 
 

@@ -83,7 +83,8 @@ class LossJudge:
         tested.metrics["threshold"] = threshold
         tested.retrain = rejected
         tested.saving = max(0.0, float(d.sum()))
-        tested.p_value = number(result.p_value)
+        if by_test:
+            tested.p_value = number(result.p_value)
 
     @property
     def cost(self) -> float:

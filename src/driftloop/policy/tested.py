@@ -21,7 +21,8 @@ class Tested:
         retrain: Whether the policy's own criterion asks for a new model.
         shifted: Whether features have shifted.
         saving: Loss that a newer model would save on a window's worth of records, ≥ 0.
-        p_value: Of the policy's own criterion; None where it has none on this window.
+        p_value: Of what the policy decides by; None where it has none on this window.
+        e_value: The same as evidence that may be multiplied over windows; None where it has none.
     """
 
     __test__: ClassVar[bool] = False  # pytest collects classes by the prefix Test
@@ -34,3 +35,4 @@ class Tested:
     shifted: bool = False
     saving: float = 0.0
     p_value: float | None = None
+    e_value: float | None = None

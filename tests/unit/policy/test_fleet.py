@@ -113,6 +113,7 @@ def with_p(index: int, p: float | None, *, retrain: bool = False) -> Tested:
     found = dataclasses.replace(item)
     ground = item.results[0]
     found.results = [type(ground)(criterion="loss", family="loss", p_value=p, rejected=False)]
+    found.p_value = p
     return found
 
 
