@@ -1,9 +1,9 @@
 """Tests of all columns of a window, beside a loop of scipy.stats calls over the same columns.
 
 ``OMP_NUM_THREADS=1 python -m benchmarks.criteria [--columns 100] [--window 300] [--reference 1000]
-[--rounds 7]`` runs both in turn in one process on one thread, and writes the medians with hardware, versions and
-date, and the largest difference of their p-values, to ``benchmarks/results/criteria.json`` and
-``.md``.
+[--rounds 7]`` runs both in turn in one process on one thread, and writes the medians with hardware,
+versions and date, and the largest difference of their p-values, to
+``benchmarks/results/criteria.json`` and ``.md``.
 """
 
 from __future__ import annotations
