@@ -183,6 +183,15 @@ def test_too_few_effective_records_give_no_verdict() -> None:
     assert result.n_effective.tolist() == [40.0, 5.0]
 
 
+def test_ks_has_no_verdict_where_the_ranks_have_none() -> None:
+    z = lfilter([1.0], [1.0, -0.9], np.random.default_rng(13).normal(size=(500, 300)), axis=0)[100:]
+    tests = compare_columns(z[300:], z[:300], ["ks", "mann_whitney"], dependence="ar")
+    silent = np.isnan(tests["mann_whitney"].p_value)
+    assert silent.mean() > 0.5
+    assert np.isnan(tests["ks"].p_value[silent]).all()
+    assert "effective values" in tests["ks"].reason(int(np.flatnonzero(silent)[0]))
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (20, 0), (1, 3)])
 def test_empty_and_tiny_windows_give_no_verdict(shape: tuple[int, int]) -> None:
     old = np.random.default_rng(11).normal(size=(20, shape[1]))
