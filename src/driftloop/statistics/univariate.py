@@ -41,8 +41,8 @@ AR(1) 0.9  ar          .05    .0062  .0064  .0067  .0072  .0036  .042
 AR(1) 0.9  ar          .001   .0010  .0006  .0006  .0006  .0004  .0027
 =========  ==========  =====  =====  =====  =====  =====  =====  ======
 
-So dependent records need ``dependence="ar"``, and very small levels a reference of about a thousand.
-At φ = .9 a window of 100 is worth 5 records and mostly gives no verdict.
+So dependent records need ``dependence="ar"``, and very small levels a reference of about 1,000. At
+φ = .9 a window of 100 is worth 5 records and mostly gives no verdict.
 """
 
 from __future__ import annotations
