@@ -117,7 +117,7 @@ def compare_columns(
     itself off by up to 3e-8 where p < 1e-8, and with ties scipy takes mid-ranks into a formula for
     distinct values, which rejects far too often; here F and G are compared at the middle of their
     jumps. scipy clips Anderson-Darling's p-value to [.001, .25] and interpolates between seven
-    points; ours follows the same limit law to 1e-11 (its distance to scipy's is below .004).
+    points; ours follows the same limit law to 1e-11 (its distance to scipy's is below .005).
     Limit laws of the ranks are conservative under heavy ties.
 
     With ``dependence="ar"`` both samples count for n / k and m / k independent records. k is

@@ -52,7 +52,7 @@ def test_each_column_agrees_with_scipy(name: str, n: int, m: int, gaps: bool) ->
         assert result.statistic[j] == pytest.approx(statistic, rel=1e-9, abs=1e-9)
         if name == "anderson_darling":  # scipy's is clipped and interpolated
             if 0.001 < p_value < 0.25:
-                assert result.p_value[j] == pytest.approx(p_value, abs=0.004)
+                assert result.p_value[j] == pytest.approx(p_value, abs=0.005)
         elif name != "ks" or p_value < 0.01:  # ours is Kolmogorov's law within .15: ks_features
             assert result.p_value[j] == pytest.approx(p_value, abs=1e-9)
         else:
