@@ -1,6 +1,33 @@
 """Tests of a category column: its shares, and categories that the reference never had.
 
-CATEGORY_TABLES
+Sizes by simulation (`benchmarks/criteria_sizes.py`, 4,000 runs of independent records; none: no
+verdict in most runs, all categories are too rare):
+
+==================  =========  =========  =====  ======  =====  ===========  =====
+categories          n, m       chi²: .05  .001   G: .05  .001   unseen: .05  .001
+==================  =========  =========  =====  ======  =====  ===========  =====
+5 equal             100, 300   .044       .0005  .047    .0008  .0000        .0000
+5 equal             300, 1000  .054       .0008  .055    .0005  .0000        .0000
+5 equal             1000, 300  .048       .0008  .048    .0008  .0000        .0000
+50 equal            100, 300   none              none           .028         .0018
+50 equal            300, 1000  .050       .0005  .070    .0027  .0000        .0000
+50 equal            1000, 300  .047       .0013  .070    .0015  .068         .0035
+500 equal           100, 300   none              none           .026         .0000
+500 equal           300, 1000  none              none           .036         .0008
+500 equal           1000, 300  none              none           .022         .0003
+Zipf 1.2 of 100     100, 300   .053       .0015  .058    .0013  .037         .0005
+Zipf 1.2 of 100     300, 1000  .052       .0015  .059    .0020  .033         .0000
+Zipf 1.2 of 100     1000, 300  .050       .0008  .054    .0008  .035         .0000
+Zipf 1.2 of 20,000  100, 300   .046       .0013  .051    .0008  .030         .0000
+Zipf 1.2 of 20,000  300, 1000  .046       .0010  .056    .0015  .036         .0003
+Zipf 1.2 of 20,000  1000, 300  .049       .0008  .053    .0008  .026         .0005
+geometric 1/2       100, 300   .053       .0005  .056    .0010  .017         .0003
+geometric 1/2       300, 1000  .053       .0018  .058    .0030  .012         .0000
+geometric 1/2       1000, 300  .049       .0013  .051    .0018  .025         .0008
+==================  =========  =========  =====  ======  =====  ===========  =====
+
+G exceeds its level with many categories of few records: chi² is the safer one. The unseen test
+does where a window is much longer than its reference.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ value of either sample gets `PSEUDO_COUNT` more values in both (Jeffreys' prior)
 costs a finite amount that shrinks as records come. Bins that are empty on both sides are left out.
 The outer bins are open: of a window that lies wholly beyond its reference, they see no more than
 that it has left nine bins, a Jensen-Shannon distance of .85; `wasserstein` tells how far it went.
+Who wants several of the three calls `bin_counts` once, and then their ``_of_counts``.
 Small samples overstate all three: two samples of n and m records from one distribution have a
 population stability index of about (bins - 1) (1/n + 1/m).
 """

@@ -105,6 +105,26 @@ def anderson_darling_sf(x: npt.ArrayLike) -> Array:
     return _tabled(_ad_mixture, 0.03, 200.0, x)
 
 
+def anderson_darling_deviation(n: Array, m: Array) -> Array:
+    """Return the standard deviation of A² for two samples (Scholz, Stephens 1987, eq. 4)."""
+    size = n + m
+    inverse = 1.0 / n + 1.0 / m
+    h = special.digamma(size) + np.euler_gamma  # Σ 1/i over i < N
+    # g = Σ 1/((N - i) j) over 1 ≤ i < j < N, summed in closed form
+    g = np.pi**2 / 6.0 - special.polygamma(1, size + 1.0) - (2.0 * h + 1.0 / size) / size
+    a = (4.0 * g - 6.0) + (10.0 - 6.0 * g) * inverse
+    b = (2.0 * g - 4.0) * 4.0 + 16.0 * h + (2.0 * g - 14.0 * h - 4.0) * inverse - 8.0 * h
+    b += 4.0 * g - 6.0
+    c = (6.0 * h + 2.0 * g - 2.0) * 4.0 + (4.0 * h - 4.0 * g + 6.0) * 2.0
+    c += (2.0 * h - 6.0) * inverse + 4.0 * h
+    d = (2.0 * h + 6.0) * 4.0 - 8.0 * h
+    variance = (((a * size + b) * size + c) * size + d) / (
+        (size - 1.0) * (size - 2.0) * (size - 3.0)
+    )
+    deviation: Array = np.sqrt(variance)
+    return deviation
+
+
 def _mixture(
     rates: Array, determinant: Callable[[Array], Array], nodes: int = _NODES
 ) -> tuple[Array, Array]:

@@ -139,6 +139,9 @@ def test_samples_are_thinned_evenly() -> None:
     assert (len(pair.window), len(pair.reference)) == (100, 10)
     assert np.ptp(np.diff(pair.window[:, 0])) < 2.0 * np.diff(pair.window[:, 0]).min()
     assert mmd(rows, rows, max_records=50).n == 50
+    alike = prepare(rows[:300], rows, 250, alike=True)
+    assert (len(alike.window), len(alike.reference)) == (75, 250)
+    assert energy_distance(rows[:300], rows, block=5, n_permutations=3).n == 75
 
 
 def test_bad_numbers_are_refused() -> None:
