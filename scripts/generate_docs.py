@@ -78,9 +78,12 @@ def _section(model: type[BaseModel], path: str, lines: list[str]) -> None:
     rows = []
     for name, field in model.model_fields.items():
         models = _models(field.annotation)
+        many = get_origin(field.annotation) is list
         if models:
             inner = f"{name}.NAME" if get_origin(field.annotation) is dict else name
-            nested += [(f"{path}.{inner}" if path else inner, one) for one in models]
+            place = f"{path}.{inner}" if path else inner
+            nested += [(f"[{place}]" if many else place, one) for one in models]
+        if models and not many:
             continue
         rows.append(f"| `{name}` | {_type(field)} | {_default(field)} | {meanings[name]} |")
     if path:
@@ -128,6 +131,8 @@ def _type_name(annotation: Any) -> str:
         return " or ".join(f"`{one}`" for one in inner)
     if origin in {Union, types.UnionType}:
         return " or ".join(_type_name(one) for one in inner if one is not type(None))
+    if origin is list and _models(annotation):
+        return "list of texts or tables"
     if origin is list:
         return f"list of {_type_name(inner[0])}"
     if origin is dict:

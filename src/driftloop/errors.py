@@ -13,7 +13,8 @@
     ├── StoreError
     │   ├── ArtifactNotFoundError
     │   └── ArtifactCorruptedError its bytes do not match the sha256 that was published
-    └── TrainingError              a request that cannot be trained; carries a reason code
+    ├── TrainingError              a request that cannot be trained; carries a reason code
+    └── DataError                  data of a backtest that cannot be read: file, line, column
 
 A message gives the rule, the value and the place, and what to do where a person must act.
 A bad *record* is no exception: it is a `driftloop.records.DeadLetter`, and the stream goes on.
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class DriftloopError(Exception):
@@ -113,3 +115,38 @@ class TrainingError(DriftloopError):
     def __init__(self, reason: str, detail: str) -> None:
         self.reason = reason
         super().__init__(detail)
+
+
+class DataError(DriftloopError):
+    """Data of a backtest that cannot be read.
+
+    Attributes:
+        file: File or topic; empty where the fault is in how the data were named.
+        line: Line of a text file, from 1; record of a Parquet file, from 1; or None.
+        column: Column, or an empty string.
+        rule: What is accepted, and what was found.
+    """
+
+    def __init__(
+        self,
+        rule: str,
+        *,
+        file: str = "",
+        line: int | None = None,
+        column: str = "",
+        unit: str = "line",
+    ) -> None:
+        self.rule, self.file, self.line, self.column, self.unit = rule, file, line, column, unit
+        place = [file] if file else []
+        place += [f"{unit} {line}"] if line is not None else []
+        place += [f"column '{column}'"] if column else []
+        super().__init__(f"{', '.join(place)}: {rule}" if place else rule)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Crosses processes whole: a backtest reads its streams in several."""
+        rest = (self.file, self.line, self.column, self.unit)
+        return _data_error, (self.rule, *rest)
+
+
+def _data_error(rule: str, file: str, line: int | None, column: str, unit: str) -> DataError:
+    return DataError(rule, file=file, line=line, column=column, unit=unit)

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from driftloop.detection.champion import BLOCK
-from driftloop.detection.outputs import LossWindow
+from driftloop.detection.outputs import Alarm, LossWindow
 from driftloop.messages import RetrainRequested, TrainingFinished
 from driftloop.records import Columns
 from driftloop.settings import Policy, Profile
@@ -45,6 +45,16 @@ TASKS: dict[str, dict[str, Any]] = {
 POLICIES = {
     "accumulate": Policy(min_records=20, cost=2.0, detectors=["adwin", "page_hinkley"]),
     "test": Policy(mode="test", alpha_per_year=100, min_records=20),
+    "detectors": Policy(
+        kind="never",
+        detectors=[
+            {"kind": "page_hinkley", "threshold": 1.0},
+            {"kind": "ddm", "warm_start": 5, "drift_threshold": 0.5},
+            {"kind": "page_hinkley", "on": "score", "threshold": 1.0, "min_instances": 5},
+            {"kind": "kswin", "on": "x.a", "window_size": 20, "stat_size": 8, "alpha": 0.3},
+            {"kind": "page_hinkley", "on": "x.b", "threshold": 0.5, "min_instances": 3},
+        ],
+    ),
     "mlma": Policy(kind="mlma", alpha_per_year=100, min_records=20),
 }
 
@@ -109,6 +119,19 @@ def test_any_batches_with_any_restarts_between_them_decide_alike(
     restarts = np.random.default_rng(pickles).random(len(rows)) < 0.3
     whole = play(profile, rows)
     same(whole, play(profile, rows, inside(cuts, rows), pickled=lambda i: bool(restarts[i])))
+
+
+@pytest.mark.parametrize("window", [*COUNT, *CYCLE])
+@pytest.mark.parametrize("task", TASKS)
+def test_alarms_come_in_one_order_among_windows_and_versions(
+    window: dict[str, Any], task: str
+) -> None:
+    profile = make_profile(window=window, policy=POLICIES["detectors"], **TASKS[task])
+    rows = make_stream(profile, 7, 300, drift_at=160, jitter=3, late=0.3, versions=(0, 220))
+    whole = play(profile, rows)
+    same(whole, play(profile, rows, range(len(rows)), pickled=lambda i: i % 11 == 0))
+    read = {alarm.on for alarm in whole.outputs if isinstance(alarm, Alarm)}
+    assert read == {"loss", "error", "score", "x.a", "x.b"}
 
 
 @pytest.mark.parametrize("window", [*COUNT, *CYCLE])

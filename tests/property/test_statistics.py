@@ -8,13 +8,20 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from driftloop.detection.detectors import DETECTORS, make_detector
+from driftloop.statistics import effects
 from driftloop.statistics.autocorrelation import effective_size, variance_inflation
+from driftloop.statistics.categorical import chi_square, g_test, unseen_categories
+from driftloop.statistics.classifier import classifier_test
 from driftloop.statistics.correction import make_correction
 from driftloop.statistics.loss_tests import loss_test, paired_mean_test
 from driftloop.statistics.losses import LOSSES, compute
-from driftloop.statistics.multiplicity import bonferroni, holm
-from driftloop.statistics.results import TestResult
+from driftloop.statistics.missing import missing_columns, missing_rate
+from driftloop.statistics.multiplicity import benjamini_hochberg, bonferroni, holm
+from driftloop.statistics.multivariate import energy_distance, mmd
+from driftloop.statistics.results import ColumnTests, TestResult
+from driftloop.statistics.scores import calibration_test, residual_test, score_test
 from driftloop.statistics.two_sample import ks_features
+from driftloop.statistics.univariate import TESTS, compare_columns
 
 numbers = st.floats(width=64) | st.sampled_from([0.0, 1.0, 2.0, 0.5])
 series = arrays(np.float64, st.integers(0, 80), elements=numbers)
@@ -41,11 +48,12 @@ def test_effective_size_never_exceeds_the_finite_size(x: np.ndarray) -> None:
 
 @given(arrays(np.float64, st.integers(0, 30), elements=probabilities))
 def test_adjusted_p_values_are_ordered_and_at_least_the_raw_ones(p: np.ndarray) -> None:
-    h, b = holm(p), bonferroni(p)
+    f, h, b = benjamini_hochberg(p), holm(p), bonferroni(p)
     known = ~np.isnan(p)
     assert (np.isnan(h) == ~known).all()
     assert (np.isnan(b) == ~known).all()
-    assert (p[known] <= h[known]).all()
+    assert (p[known] <= f[known]).all()
+    assert (f[known] <= h[known] * (1.0 + 1e-12)).all()
     assert (h[known] <= b[known]).all()
     assert (b[known] <= 1.0).all()
     order = np.argsort(p[known], kind="stable")
@@ -107,3 +115,59 @@ def test_detectors_do_not_see_batch_boundaries(
         found += [at + index for index in split.update_many(part)]
         at += len(part)
     assert found == whole
+
+
+def sane_columns(tests: ColumnTests) -> bool:
+    known = ~np.isnan(tests.p_value)
+    inside = (tests.p_value[known] >= 0.0) & (tests.p_value[known] <= 1.0)
+    reasons = [bool(tests.reason(j)) for j in range(len(tests))]
+    return bool(inside.all()) and reasons == (~known).tolist()
+
+
+@given(
+    arrays(np.float64, array_shapes(min_dims=2, max_dims=2, max_side=30), elements=numbers),
+    st.integers(0, 30),
+)
+def test_any_columns_give_p_values_or_reasons_and_finite_effects(
+    window: np.ndarray, rows: int
+) -> None:
+    reference = np.resize(window[::-1], (rows, window.shape[1]))
+    for dependence in ("none", "ar"):
+        tests = compare_columns(window, reference, dependence=dependence)
+        assert set(tests) == set(TESTS)
+        for result in tests.values():
+            assert sane_columns(result)
+            assert not np.isinf(result.effect).any()
+    assert sane_columns(missing_columns(window, reference))
+    for name in ("psi", "jensen_shannon", "hellinger", "wasserstein"):
+        values = getattr(effects, name)(window, reference)
+        assert (np.isnan(values) | ((values >= -1e-9) & np.isfinite(values))).all()
+    assert not np.isinf(effects.cohens_d(window, reference)).any()
+    for result in (
+        mmd(window, reference, n_permutations=3),
+        energy_distance(window, reference, n_permutations=3, block=2),
+        classifier_test(window, reference, dependence="ar"),
+        score_test(window, reference, "anderson_darling"),
+    ):
+        assert sane(result)
+
+
+@given(series, series)
+def test_any_labels_and_predictions_give_a_p_value_or_a_reason(
+    y: np.ndarray, y_pred: np.ndarray
+) -> None:
+    n = min(len(y), len(y_pred))
+    for dependence in ("none", "ar"):
+        assert sane(calibration_test(y[:n], y_pred[:n], dependence=dependence))
+        assert sane(residual_test(y[:n], y_pred[:n], dependence=dependence))
+
+
+categories = st.lists(
+    st.none() | st.text(max_size=1) | st.integers(0, 3) | st.booleans() | numbers, max_size=40
+)
+
+
+@given(categories, categories)
+def test_any_categories_give_a_p_value_or_a_reason(window: list, reference: list) -> None:
+    for test in (chi_square, g_test, unseen_categories, missing_rate):
+        assert sane(test(window, reference))

@@ -27,6 +27,7 @@ _COMMANDS = {
     ),
     "kafka": ("driftloop.cli.kafka", "Start, stop and look at a local Kafka."),
     "config": ("driftloop.cli.config", "Check, show and start a configuration."),
+    "backtest": ("driftloop.cli.backtest", "Try policies on your own history before trusting one."),
     "health": ("driftloop.cli.health", "Say whether a part on this machine is alive."),
     "monitor": ("driftloop.cli.monitor", "Watch the streams and request retraining."),
     "trainer": ("driftloop.cli.trainer", "Serve retrain requests."),

@@ -6,7 +6,12 @@ from importlib.util import find_spec
 
 from driftloop.errors import DriftloopError
 
-EXTRAS = {"demo": "trainer,scorer,demo", "trainer": "trainer", "scorer": "scorer"}
+EXTRAS = {
+    "demo": "trainer,scorer,demo",
+    "trainer": "trainer",
+    "scorer": "scorer",
+    "backtest": "backtest,trainer",
+}
 
 
 def need(command: str, *packages: str) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from string import Template
 
 from driftloop.demo.scoreboard import CONTROL, RouteResult, Scoreboard
-from driftloop.demo.svg import Lines, dumbbells, line_chart, signed_percent
+from driftloop.demo.svg import Lines, dumbbells, line_chart
+from driftloop.plots.svg import signed_percent
 
 CHOSEN = ("LAX", "SFO", "SEA", CONTROL)
 WINTER = (

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from driftloop.demo.page import chosen_routes
 from driftloop.demo.scoreboard import CONTROL, RouteResult, Scoreboard, day_text
-from driftloop.demo.svg import signed_percent
+from driftloop.plots.svg import signed_percent
 
 UNTOUCHED = "dark_orange"
 DRIFTLOOP = "dodger_blue1"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from driftloop.demo.scoreboard import RouteResult
+from driftloop.plots.scales import nice_step
+from driftloop.plots.svg import open_svg, path, signed_percent, text
 
-MINUS = "\N{MINUS SIGN}"
 Floats = npt.NDArray[np.float64]
 
 
@@ -32,19 +32,6 @@ class Lines:
     untouched: Floats
     driftloop: Floats
     retrains: Sequence[int]
-
-
-def nice_step(top: float, parts: int = 4) -> float:
-    """Distance of grid lines: 1, 2 or 5 times a power of ten, for about `parts` lines up to `top`.
-
-    >>> nice_step(23.0), nice_step(4.1)
-    (5.0, 1.0)
-    """
-    if not (top > 0 and math.isfinite(top)):
-        return 1.0
-    raw = top / parts
-    power = 10.0 ** math.floor(math.log10(raw))
-    return float(min((step * power for step in (1, 2, 5, 10)), key=lambda step: abs(step - raw)))
 
 
 def line_chart(data: Lines, *, width: int, height: int, top: float, label: str) -> str:
@@ -68,7 +55,7 @@ def line_chart(data: Lines, *, width: int, height: int, top: float, label: str) 
     def at_y(value: float) -> float:
         return bottom - min(value / top, 1.0) * (bottom - above)
 
-    parts = [_open(width, height, label)]
+    parts = [open_svg(width, height, label)]
     step = nice_step(top)
     for value in np.arange(0, top + step / 2, step).tolist():
         if value > top:
@@ -77,11 +64,11 @@ def line_chart(data: Lines, *, width: int, height: int, top: float, label: str) 
         parts.append(
             f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>'
         )
-        parts.append(_tick(left - 6, y + 3.5, f"{value:g}", "end"))
+        parts.append(text(left - 6, y + 3.5, f"{value:g}", anchor="end"))
     for time, name in _months(data.times):
         if width < 480 and name not in {"Mar", "Jun", "Sep", "Dec"}:
             continue
-        parts.append(_tick(at_x(time), height - 6, name))
+        parts.append(text(at_x(time), height - 6, name))
     inside = [time for time in data.retrains if begin <= time <= begin + span]
     opacity = max(0.12, min(0.9, 12 / max(len(inside), 1)))
     parts.extend(
@@ -92,19 +79,19 @@ def line_chart(data: Lines, *, width: int, height: int, top: float, label: str) 
     if len(data.times):
         upper = [(at_x(t), at_y(v)) for t, v in zip(data.times, data.untouched, strict=True)]
         lower = [(at_x(t), at_y(v)) for t, v in zip(data.times, data.driftloop, strict=True)]
-        area = _path(upper) + _path(lower[::-1]).replace("M", "L", 1) + "Z"
+        area = path(upper) + path(lower[::-1]).replace("M", "L", 1) + "Z"
         parts.append(f'<path class="saved" d="{area}"/>')
-        parts.append(f'<path class="line untouched" d="{_path(upper)}"/>')
-        parts.append(f'<path class="line driftloop" d="{_path(lower)}"/>')
+        parts.append(f'<path class="line untouched" d="{path(upper)}"/>')
+        parts.append(f'<path class="line driftloop" d="{path(lower)}"/>')
         for time, old, new in zip(data.times, data.untouched, data.driftloop, strict=True):
             day = datetime.fromtimestamp(float(time) / 1000, tz=UTC)
-            text = (
+            told = (
                 f"week around {day.day} {day:%B}: untouched {old:.1f} min, Driftloop {new:.1f} min"
             )
             half = (width - left - right) / max(len(data.times), 1) / 2
             parts.append(
                 f'<rect class="hover" x="{at_x(float(time)) - half:.1f}" y="{above}" '
-                f'width="{2 * half:.1f}" height="{bottom - above}"><title>{text}</title></rect>'
+                f'width="{2 * half:.1f}" height="{bottom - above}"><title>{told}</title></rect>'
             )
     return "".join([*parts, "</svg>"])
 
@@ -122,7 +109,7 @@ def dumbbells(lines: Sequence[RouteResult], *, control: str, width: int = 760) -
     def at_x(value: float) -> float:
         return left + value / top * (width - left - right)
 
-    parts = [_open(width, height, "Mean error of each route, untouched and with Driftloop")]
+    parts = [open_svg(width, height, "Mean error of each route, untouched and with Driftloop")]
     step = nice_step(top, 6)
     for value in np.arange(0, top, step).tolist():
         x = at_x(value)
@@ -130,7 +117,7 @@ def dumbbells(lines: Sequence[RouteResult], *, control: str, width: int = 760) -
             f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{above - 6}" y2="{height - 6}"/>'
         )
         unit = " min" if value == 0 else ""
-        parts.append(_tick(x, above - 12, f"{value:g}{unit}"))
+        parts.append(text(x, above - 12, f"{value:g}{unit}"))
     for index, line in enumerate(lines):
         y = above + row * index + row / 2
         old, new = at_x(line.untouched), at_x(line.driftloop)
@@ -153,35 +140,8 @@ def dumbbells(lines: Sequence[RouteResult], *, control: str, width: int = 760) -
     return "".join([*parts, "</svg>"])
 
 
-def signed_percent(saved: float) -> str:
-    """A share of error saved as the change of the error.
-
-    >>> signed_percent(-0.02), signed_percent(0.001)
-    ('+2 %', '0 %')
-    """
-    change = round(-saved * 100)
-    if change == 0:
-        return "0 %"
-    return f"{'+' if change > 0 else MINUS}{abs(change)} %"
-
-
-def _tick(x: float, y: float, text: str, anchor: str = "middle") -> str:
-    return f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</text>'
-
-
 def _times(count: int) -> str:
     return "1 retrain" if count == 1 else f"{count} retrains"
-
-
-def _open(width: int, height: int, label: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label, quote=True)}" '
-        'xmlns="http://www.w3.org/2000/svg">'
-    )
-
-
-def _path(points: Sequence[tuple[float, float]]) -> str:
-    return "".join(f"{'L' if i else 'M'}{x:.1f} {y:.1f}" for i, (x, y) in enumerate(points))
 
 
 def _months(times: Floats) -> list[tuple[float, str]]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from driftloop.detection.detectors import Detector, make_detector
+from driftloop.detection.detectors import Detector, from_settings
+from driftloop.detection.signals import LargeLoss, Signal
+from driftloop.detection.watch import LABELLED
 from driftloop.records.columns import Columns, Floats
 from driftloop.settings import Profile
 from driftloop.statistics.correction import OnlineCorrection, make_correction
@@ -19,9 +21,6 @@ BLOCK = 64
 
 CATEGORIES = 16
 """Categories a feature that the correction tells apart; all others share the level."""
-
-Signal = tuple[str, int, float]
-"""Detector, index of the record, its loss."""
 
 
 class ChampionLosses:
@@ -41,7 +40,10 @@ class ChampionLosses:
         ]
         self._numeric = len(profile.features.numeric)
         width = self._numeric + sum(len(names) for names in self._vocabulary)
-        self._detectors: list[Detector] = [make_detector(name) for name in profile.policy.detectors]
+        self._detectors: list[Detector] = [
+            from_settings(one) for one in profile.policy.detectors if one.on in LABELLED
+        ]
+        self._large = LargeLoss() if profile.task == "regression" else None
         self._correction: OnlineCorrection | None = None
         if profile.policy.kind == "reducible":
             self._correction = make_correction(
@@ -56,7 +58,8 @@ class ChampionLosses:
         """Take complete blocks of rows; only the last may be shorter, when a window ends there.
 
         Returns:
-            Losses (n,), losses of the corrected predictions (n,), and detectors' signals.
+            Losses (n,), losses of the corrected predictions (n,), and signals of the detectors on
+            loss or error, by record.
         """
         blocks = [slice(i, min(i + BLOCK, len(rows))) for i in range(0, len(rows), BLOCK)]
         losses = self._blockwise(rows.y, rows.y_pred, blocks)
@@ -73,13 +76,25 @@ class ChampionLosses:
             if own.any():
                 # The record's own loss may have another unit: only the saving can be taken over.
                 corrected = np.where(own, losses + (corrected - champion), corrected)
+        return losses, corrected, self._signals(rows, losses)
+
+    def _signals(self, rows: Columns, losses: Floats) -> list[Signal]:
+        values = {"loss": losses}
+        if any(detector.on == "error" for detector in self._detectors):
+            values["error"] = self._errors(rows, losses)
         signals = [
-            (detector.name, index, float(losses[index]))
+            Signal(detector.name, detector.on, index, float(values[detector.on][index]))
             for detector in self._detectors
-            for index in detector.update_many(losses)
+            for index in detector.update_many(values[detector.on])
         ]
-        signals.sort(key=lambda signal: signal[1])
-        return losses, corrected, signals
+        signals.sort(key=lambda signal: signal.row)
+        return signals
+
+    def _errors(self, rows: Columns, losses: Floats) -> Floats:
+        """Errors, (n,), 0 or 1: wrong classes, or a regression's large losses; nan = not known."""
+        if self._large is not None:
+            return self._large.of(losses)
+        return compute("zero_one", rows.y, rows.y_pred)
 
     def _blockwise(self, y: Floats, y_pred: Floats, blocks: list[slice]) -> Floats:
         if self._loss != "log_loss":

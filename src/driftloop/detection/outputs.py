@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from driftloop.messages import Command, TrainingFinished
 from driftloop.records.columns import Floats
 
@@ -57,6 +60,8 @@ class LossWindow(Closed):
         training: Offset ranges a model would be trained on now.
         labelled: Labelled records in `training`.
         counters: The stream's totals.
+        labels: Labels, (n,), where a criterion reads them.
+        scores: Predictions, (n,) or (n, classes), likewise.
     """
 
     losses: Floats
@@ -65,25 +70,49 @@ class LossWindow(Closed):
     training: list[str]
     labelled: int
     counters: Counters
+    labels: Floats | None = None
+    scores: Floats | None = None
 
 
 @dataclass(slots=True)
 class FeatureWindow(Closed):
-    """Features of a window: x is (n, features), nan = missing; and the stream's totals."""
+    """Features of a window, labelled or not.
+
+    Attributes:
+        x: Numeric features, (n, features); nan = missing.
+        counters: The stream's totals.
+        codes: Categories, int64 (n, categorical), where a criterion reads them.
+        scores: Predictions, (n,) or (n, classes), likewise.
+        training: Offset ranges a model would be trained on now.
+    """
 
     x: Floats
     counters: Counters
+    codes: npt.NDArray[np.int64] | None = None
+    scores: Floats | None = None
+    training: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Alarm:
-    """An incremental detector signals at one record."""
+    """An incremental detector signals at one record.
+
+    Attributes:
+        detector: Its name: its kind, and behind a colon what it reads unless that is the usual, as
+            ``adwin`` or ``kswin:x.temperature``.
+        ts: The record's event time, ms.
+        range: The record as an offset range.
+        version: Model version whose loss, error or score it is, or that was current.
+        value: What it read at the record.
+        on: What it reads: ``loss``, ``error``, ``score`` or ``x.NAME``.
+    """
 
     detector: str
     ts: int
     range: str
     version: str | None
     value: float
+    on: str = "loss"
 
 
 @dataclass(slots=True)

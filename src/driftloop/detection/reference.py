@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from driftloop.errors import Fault, SettingsError
+from driftloop.statistics.loss_registry import LOSS_TESTS
 from driftloop.statistics.loss_tests import loss_test, reference_inflation
 from driftloop.statistics.results import TestResult, no_verdict
 from driftloop.statistics.two_sample import ks_sorted, sort_features
@@ -49,17 +50,18 @@ class _Losses:
         *,
         phased: bool,
         better: bool = False,
+        name: str = "welch",
+        seed: int = 0,
     ) -> TestResult:
         """Test whether losses are worse than these, or better."""
         if not len(self.losses):
             return no_verdict("no reference yet", n=len(losses))
-        return loss_test(
-            -losses if better else losses,
-            -self.losses if better else self.losses,
-            tolerance=tolerance,
-            phases=(phases, self.phases) if phased else None,
-            inflation=self.inflation(phased=phased),  # that of -x is that of x
-        )
+        new, old = (-losses, -self.losses) if better else (losses, self.losses)
+        both = (phases, self.phases) if phased else None
+        if name == "welch":
+            known = self.inflation(phased=phased)  # that of -x is that of x
+            return loss_test(new, old, tolerance=tolerance, phases=both, inflation=known)
+        return LOSS_TESTS[name](new, old, tolerance=tolerance, phases=both, seed=seed)
 
 
 class LossReference:
@@ -79,7 +81,12 @@ class LossReference:
     """
 
     def __init__(
-        self, max_records: int = 2000, *, anchor_records: int = 200, tolerance: float = 0.0
+        self,
+        max_records: int = 2000,
+        *,
+        anchor_records: int = 200,
+        tolerance: float = 0.0,
+        test: str = "welch",
     ) -> None:
         """Make an empty reference.
 
@@ -88,6 +95,7 @@ class LossReference:
             anchor_records: Losses at which the anchored reference is complete, in
                 [1, max_records].
             tolerance: δ, the rise of the mean loss that is accepted, in units of the loss.
+            test: One of `LOSS_TESTS`.
 
         Raises:
             SettingsError: A number is out of its range.
@@ -97,7 +105,10 @@ class LossReference:
         if not 1 <= anchor_records <= max_records:
             rule = f"must be in [1, max_records = {max_records}]"
             raise SettingsError([Fault("anchor_records", str(anchor_records), rule)])
+        if test not in LOSS_TESTS:
+            raise SettingsError([Fault("test", repr(test), f"one of {', '.join(LOSS_TESTS)}")])
         self.tolerance = tolerance
+        self._test = test
         self._anchor_records = anchor_records
         self._adaptive = _Losses(max_records)
         self._anchored = _Losses(max_records)
@@ -126,6 +137,7 @@ class LossReference:
         batch: npt.ArrayLike,
         phases: Phases = None,
         names: tuple[str, ...] = ("adaptive", "anchored"),
+        seed: int = 0,
     ) -> dict[str, TestResult]:
         """Test whether a batch's mean loss is above each reference's; changes nothing.
 
@@ -134,6 +146,7 @@ class LossReference:
             phases: Phase of each record, (n,), whole numbers; with them the phases' means are
                 removed (see `loss_test`), if the reference was given phases too.
             names: Which references; the anchored one costs less, as it does not change.
+            seed: Decides what a test draws at random.
 
         Returns:
             Results by name, ``adaptive`` and ``anchored``; both one-sided.
@@ -142,7 +155,9 @@ class LossReference:
         phased = self._phased and phases is not None
         references = {"adaptive": self._adaptive, "anchored": self._anchored}
         return {
-            name: references[name].test(values, marks, self.tolerance, phased=phased)
+            name: references[name].test(
+                values, marks, self.tolerance, phased=phased, name=self._test, seed=seed
+            )
             for name in names
         }
 

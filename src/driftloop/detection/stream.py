@@ -14,7 +14,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from driftloop.criteria import parts_read
 from driftloop.detection.champion import BLOCK, ChampionLosses, predicts
+from driftloop.detection.contents import VOCABULARY, WindowContents
 from driftloop.detection.history import TrainingHistory
 from driftloop.detection.merge import PartitionMerger
 from driftloop.detection.outputs import (
@@ -28,7 +30,9 @@ from driftloop.detection.outputs import (
     StateChanged,
     VersionChanged,
 )
+from driftloop.detection.signals import Signal
 from driftloop.detection.versions import VersionTracker
+from driftloop.detection.watch import Watch
 from driftloop.detection.windows import (
     CountWindower,
     CycleWindower,
@@ -42,9 +46,7 @@ from driftloop.records import Columns, Joiner
 from driftloop.records.columns import Floats
 from driftloop.settings import CycleWindow, Profile
 from driftloop.settings.base import milliseconds
-
-VOCABULARY = 64
-"""Categories remembered a feature, first come."""
+from driftloop.settings.policy import VOTING
 
 MANY = 1 << 62
 """More rows than any batch has."""
@@ -70,9 +72,10 @@ class StreamTracker:
         self._versions = VersionTracker()
         self._joiner = Joiner(profile.join_capacity, profile.deduplicate)
         self._history = TrainingHistory(profile.training)
-        self._vocabulary: list[dict[str, None]] = [{} for _ in profile.features.categorical]
+        self._vocabulary: list[dict[str, int]] = [{} for _ in profile.features.categorical]
         self._champion: ChampionLosses | None = None
         self._initial_due = profile.training.initial > 0
+        self._initial_seen = 0  # labelled records, also those that no training would take any more
         self._stage: Columns | None = None
         self._version: str | None = None  # whose losses the champion takes
         self._closed_before: int | None = None  # cycle windows below this are closed
@@ -80,7 +83,9 @@ class StreamTracker:
         self._merger: PartitionMerger | None = None
         self._losses = self._windower()
         self._features = self._windower()
-        self._tests_features = profile.policy.feature_tests and bool(profile.features.numeric)
+        self._contents = WindowContents(profile, parts_read(profile.policy))
+        self._votes = profile.policy.kind in VOTING
+        self._watch = Watch(profile)
 
     def _windower(self) -> CountWindower | CycleWindower:
         window = self.profile.window
@@ -165,11 +170,11 @@ class StreamTracker:
     def _arrive(self, rows: Columns, out: list[Output]) -> None:
         """Take rows up to where a window may be full, so that its counters tell of no more."""
         featured = np.empty(0, np.intp)
-        if self._tests_features and isinstance(self._features, CountWindower):
-            featured = np.flatnonzero(rows.has_features)
+        if self._contents.featured and isinstance(self._features, CountWindower):
+            featured = np.flatnonzero(self._contents.gathers(rows))
         start = 0
         while start < len(rows):
-            end = min(start + self._room(), len(rows))
+            end = min(start + self.room, len(rows))
             if len(featured) and isinstance(self._features, CountWindower):
                 filling = np.searchsorted(featured, start) + self._features.room - 1
                 if filling < len(featured):
@@ -178,7 +183,8 @@ class StreamTracker:
             self._take(rows if whole else rows.select(slice(start, end)), out)
             start = end
 
-    def _room(self) -> int:
+    @property
+    def room(self) -> int:
         """Rows, > 0, of which none but the last can fill a loss window or call for a model."""
         staged = 0 if self._stage is None else len(self._stage)
         room = self._losses.room if isinstance(self._losses, CountWindower) else MANY
@@ -194,8 +200,9 @@ class StreamTracker:
         """Join rows, of which none but the last fills a window, and take what is complete.
 
         A piece ends where the next complete record begins a version or belongs to one without a
-        correction yet: so that windows of both kinds, versions and vocabularies meet in the order
-        of the records, whatever the batches.
+        correction yet, and at a record at which a detector on score or features signals: so that
+        windows of both kinds, versions, vocabularies and alarms meet in the order of the records,
+        whatever the batches.
         """
         self._count(rows)
         rows = self._drop_late(rows)
@@ -206,6 +213,7 @@ class StreamTracker:
         self.counters.evicted = self._joiner.evicted
         self.counters.duplicates = self._joiner.duplicates
         at = _arrivals(rows, complete)
+        sightings = self._watch.look(rows) if self._watch else []
         position = done = 0
         switch = -1
         while position < len(rows):
@@ -217,14 +225,19 @@ class StreamTracker:
                     end = min(end, int(at[done]) + 1)
                 elif switch < len(complete):
                     end = min(end, int(at[switch]))
+            if sightings:
+                end = min(end, sightings[0].signal.row + 1)
             piece = rows if end - position == len(rows) else rows.select(slice(position, end))
             self._learn(piece)
             until = int(np.searchsorted(at, end))
             if until > done:
                 whole = until - done == len(complete)
                 self._complete(complete if whole else complete.select(slice(done, until)), out)
-            if self._tests_features:
+            if self._contents.featured:
                 self._add_features(piece, out)
+            while sightings and sightings[0].signal.row < end:
+                signal, version = sightings.pop(0)
+                out.append(self._alarm(rows, signal, version))
             position, done = end, until
 
     def _next_switch(self, complete: Columns, start: int) -> int:
@@ -244,19 +257,20 @@ class StreamTracker:
             if len(known) < VOCABULARY:
                 for value in column:
                     if value is not None and value not in known and len(known) < VOCABULARY:
-                        known[value] = None
+                        known[value] = len(known)
 
     def _add_features(self, rows: Columns, out: list[Output]) -> None:
         """Add rows that fill at most one window."""
-        has = rows.has_features
+        has = self._contents.gathers(rows)
         if not has.all():
             rows = rows.select(has)
         if not len(rows):
             return
+        values = self._contents.pack_features(rows, self._vocabulary)
         if isinstance(self._features, CycleWindower):
-            self._features.add(rows, extent(rows), rows.x, self._closed_before or 0)
+            self._features.add(rows, extent(rows), values, self._closed_before or 0)
             return
-        self._features.add(extent(rows), rows.x)
+        self._features.add(extent(rows), values)
         window = self._features.close()
         if window is not None:
             out.append(self._feature_window(window))
@@ -326,13 +340,8 @@ class StreamTracker:
             self._champion = ChampionLosses(self.profile, [list(v) for v in self._vocabulary])
         losses, corrected, signals = self._champion.advance(rows)
         self.counters.losses += int((~np.isnan(losses)).sum())
-        self.counters.alarms += len(signals)
-        for detector, i, value in signals:
-            record = OffsetRange(
-                self.topic, int(rows.partitions[i]), int(rows.offsets[i]), int(rows.offsets[i])
-            )
-            out.append(Alarm(detector, int(rows.ts[i]), str(record), self._version, value))
-        values = np.stack([losses, corrected, rows.ts], axis=1)  # (n, 3)
+        out += [self._alarm(rows, signal, self._version) for signal in signals]
+        values = self._contents.pack_losses(rows, losses, corrected)
         if isinstance(self._losses, CycleWindower):
             self._losses.add(rows, where, values, self._closed_before or 0)
         else:
@@ -343,10 +352,19 @@ class StreamTracker:
         if self._initial_due:
             self._check_initial(rows, out)
 
+    def _alarm(self, rows: Columns, signal: Signal, version: str | None) -> Alarm:
+        self.counters.alarms += 1
+        i = signal.row
+        offset = int(rows.offsets[i])
+        record = str(OffsetRange(self.topic, int(rows.partitions[i]), offset, offset))
+        return Alarm(signal.detector, int(rows.ts[i]), record, version, signal.value, signal.on)
+
     def _check_initial(self, rows: Columns, out: list[Output]) -> None:
         if self._versions.current is not None or predicts(rows):
             self._initial_due = False
-        elif self._history.rows >= self.profile.training.initial:
+            return
+        self._initial_seen += len(rows)
+        if self._initial_seen >= self.profile.training.initial:
             self._initial_due = False
             out.append(
                 InitialDue(
@@ -369,7 +387,7 @@ class StreamTracker:
 
     def _loss_window(self, window: Window) -> LossWindow:
         self._history.window_closed()
-        values = window.values
+        parts = self._contents.unpack_losses(window.values)
         return LossWindow(
             index=window.index,
             opened_at=int(window.first_ts),
@@ -377,9 +395,11 @@ class StreamTracker:
             span_ms=self._span("loss", window),
             ranges=to_ranges(self.topic, window.spans),
             version=self._versions.current,
-            losses=values[:, 0].copy(),
-            corrected=values[:, 1].copy(),
-            phases=self._phases(values[:, 2]),
+            losses=parts.losses,
+            corrected=parts.corrected,
+            phases=self._phases(parts.ts),
+            labels=parts.labels,
+            scores=parts.scores,
             training=self._history.ranges(self.topic),
             labelled=self._history.rows,
             counters=self._counted(),
@@ -393,6 +413,7 @@ class StreamTracker:
         return np.floor((ts % cycle) * PHASES / cycle)
 
     def _feature_window(self, window: Window) -> FeatureWindow:
+        parts = self._contents.unpack_features(window.values)
         return FeatureWindow(
             index=window.index,
             opened_at=int(window.first_ts),
@@ -400,7 +421,10 @@ class StreamTracker:
             span_ms=self._span("features", window),
             ranges=to_ranges(self.topic, window.spans),
             version=self._versions.current,
-            x=window.values,
+            x=parts.x,
+            codes=parts.codes,
+            scores=parts.scores,
+            training=self._history.ranges(self.topic) if self._votes else [],
             counters=self._counted(),
         )
 
@@ -415,6 +439,7 @@ class StreamTracker:
         """Take a control event at this place of the stream."""
         out: list[Output] = []
         if isinstance(event, ModelPublished):
+            self._watch.publish(event.version)
             if self._versions.publish(event.version):
                 self._new_version(out)
             return out

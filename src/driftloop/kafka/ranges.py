@@ -24,8 +24,8 @@ _GONE = (
 )
 _EXPIRED = (ClientError.OFFSET_OUT_OF_RANGE, ClientError._AUTO_OFFSET_RESET)  # noqa: SLF001
 
-_EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 Place = tuple[str, int]
 
@@ -75,8 +75,8 @@ def expired_ranges(
     # A topic that is not there has no leader to ask: the client then only says that it found none.
     counts = partition_counts(client, sorted({topic for topic, _ in places}), timeout=timeout)
     places = {(topic, partition) for topic, partition in places if partition < counts.get(topic, 0)}
-    first = _offsets(admin, places, _EARLIEST, timeout)
-    end = _offsets(admin, places, _LATEST, timeout)
+    first = offsets_of(admin, places, EARLIEST, timeout)
+    end = offsets_of(admin, places, LATEST, timeout)
     faults = {}
     for found in ranges:
         low = first.get((found.topic, found.partition))
@@ -95,9 +95,15 @@ def expired_ranges(
     return faults
 
 
-def _offsets(
+def offsets_of(
     admin: AdminClient, places: set[Place], spec: OffsetSpec, timeout: float
 ) -> dict[Place, int]:
+    """The committed offset of each partition that `spec` names; those that are gone are left out.
+
+    Raises:
+        KafkaUnavailableError: No broker answers in time.
+        KafkaError: The broker refuses.
+    """
     found: dict[Place, int] = {}
     if not places:
         return found
@@ -234,4 +240,4 @@ def _take(message: Message, lanes: dict[Place, _Lane], touched: set[Place]) -> N
     # All else passes, or ends in the timeout.
 
 
-__all__ = ["expired_ranges", "read_ranges"]
+__all__ = ["EARLIEST", "LATEST", "Place", "expired_ranges", "offsets_of", "read_ranges"]

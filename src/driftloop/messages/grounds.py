@@ -9,7 +9,7 @@ import msgspec
 from driftloop.messages.ranges import RangeText
 
 EventTime = Annotated[int, msgspec.Meta(description="Milliseconds since the epoch, UTC.")]
-Family = Literal["loss", "features", "score", "schedule", "command", "fleet"]
+Family = Literal["loss", "features", "score", "policy", "schedule", "command", "fleet"]
 
 
 class Ground(msgspec.Struct, kw_only=True, frozen=True):
@@ -17,7 +17,8 @@ class Ground(msgspec.Struct, kw_only=True, frozen=True):
 
     Attributes:
         criterion: Its name, as ``reducible``, ``mlma``, ``ks``, ``adwin``.
-        family: ``loss``, ``features``, ``score``, ``schedule``, ``command`` or ``fleet``.
+        family: ``loss``, ``features`` or ``score``; ``policy`` for several of them together;
+            ``schedule``, ``command`` or ``fleet``.
         statistic: The test statistic, or null.
         p_value: Calibrated p-value, or null where the criterion has none.
         effect: Effect size in the criterion's own unit, or null.

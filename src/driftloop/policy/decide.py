@@ -28,12 +28,12 @@ from driftloop.messages import (
 )
 from driftloop.messages.events import State
 from driftloop.policy.approval import Approval
-from driftloop.policy.criteria import Tested
 from driftloop.policy.evidence import alarm_evidence, window_evidence
 from driftloop.policy.fleet_items import FleetItem
 from driftloop.policy.fleet_voice import FleetVoice, decision_p
 from driftloop.policy.pace import Pace
 from driftloop.policy.requests import Requests
+from driftloop.policy.tested import Tested
 from driftloop.settings import Profile
 
 FOREVER = 2**62

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from driftloop.detection.outputs import Alarm, Closed, LossWindow
 from driftloop.messages import Evidence, Ground, RetrainRequested, event_id
-from driftloop.policy.criteria import Tested
+from driftloop.policy.grounds import family_of_signal
+from driftloop.policy.tested import Tested
 
 
 def window_evidence(
@@ -32,12 +33,12 @@ def alarm_evidence(alarm: Alarm, *, stream: str, profile: str, profile_hash: str
     """The signal of an incremental detector at one record."""
     ground = Ground(
         criterion=alarm.detector,
-        family="loss",
+        family=family_of_signal(alarm.on),
         statistic=alarm.value,
         rejected=True,
         n=1,
         window=[alarm.range],
-        detail="the mean loss has changed; the statistic is the loss of the record",
+        detail=f"the {alarm.on} has changed; the statistic is its value at the record",
     )
     return Evidence(
         id=event_id(stream, profile_hash, f"alarm-{alarm.detector}", (alarm.ts, alarm.range)),
@@ -50,7 +51,7 @@ def alarm_evidence(alarm: Alarm, *, stream: str, profile: str, profile_hash: str
         records=1,
         model_version=alarm.version,
         results=[ground],
-        metrics={"loss": alarm.value},
+        metrics={alarm.on: alarm.value},
     )
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from driftloop.detection.outputs import Closed, LossWindow
 from driftloop.messages import RetrainRequested
-from driftloop.policy.criteria import Tested
 from driftloop.policy.fleet_items import (
     FleetItem,
     FleetNote,
@@ -15,6 +14,7 @@ from driftloop.policy.fleet_items import (
     WindowMeans,
     closes_at,
 )
+from driftloop.policy.tested import Tested
 from driftloop.settings import Policy, Profile
 
 SAFFRON_LARGEST = 0.5
@@ -92,23 +92,15 @@ class FleetVoice:
 def decision_p(tested: Tested, policy: Policy) -> tuple[float, float]:
     """P-value and e-value of what the policy decides on; nan where there is none.
 
-    Where the tests do not name their own, it is Bonferroni's over the window's loss criteria:
-    min(1, m min p), valid under any dependence.
+    Loss that has accumulated is no test: what ``reducible`` asks for in that mode goes untested,
+    whatever p-value stands beside it as evidence.
     """
-    if policy.kind in WITHOUT_P:
+    accumulated = policy.kind == "reducible" and policy.mode == "accumulate"
+    if policy.kind in WITHOUT_P or (
+        accumulated and any(ground.criterion == "reducible" for ground in tested.results)
+    ):
         return math.nan, math.nan
-    e_value = getattr(tested, "e_value", None)
-    if hasattr(tested, "p_value"):
-        p_value = tested.p_value
-    elif policy.kind == "reducible" and policy.mode == "accumulate":
-        p_value = None
-    else:
-        found = [
-            ground.p_value
-            for ground in tested.results
-            if ground.family == "loss" and ground.p_value is not None
-        ]
-        p_value = min(1.0, len(found) * min(found)) if found else None
+    p_value, e_value = tested.p_value, getattr(tested, "e_value", None)
     return (
         math.nan if p_value is None else p_value,
         math.nan if e_value is None else e_value,

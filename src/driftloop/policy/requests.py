@@ -6,8 +6,8 @@ from typing import Literal
 
 from driftloop.detection.outputs import InitialDue, Ordered
 from driftloop.messages import Ground, RetrainRequested, event_id
-from driftloop.policy.criteria import Tested
 from driftloop.policy.evidence import place
+from driftloop.policy.tested import Tested
 from driftloop.settings import Profile
 
 

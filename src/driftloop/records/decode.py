@@ -200,7 +200,7 @@ class RecordDecoder:
                 rule = "without an event time of its own, a record needs a Kafka timestamp"
                 value = found
             else:
-                found = _rfc3339_ms(value)
+                found = rfc3339_ms(value)
                 rule = f"{self._schema.paths['ts']} is milliseconds since the epoch or RFC 3339"
             if found is None or not 0 <= found <= LAST_MS:
                 bad[row] = _Rejected("bad-timestamp", f"{rule}, got {_short(value)}")
@@ -279,7 +279,7 @@ class RecordDecoder:
 
     def _class(self, value: str | float) -> int | None:
         if self._classes:
-            name = _text(value)
+            name = as_text(value)
             return None if name is None else self._classes.get(name)
         if isinstance(value, str):
             return None
@@ -339,7 +339,7 @@ def _is_missing(value: Any) -> bool:
 def _texts(column: list[Any]) -> list[str | None]:
     if set(map(type, column)) <= _PLAIN:
         return column
-    return [value if value.__class__ is str else _text(value) for value in column]
+    return [value if value.__class__ is str else as_text(value) for value in column]
 
 
 def _floats(column: list[Any]) -> npt.NDArray[np.float64]:
@@ -361,7 +361,12 @@ def _number(value: Any) -> float:
         return np.nan
 
 
-def _text(value: Any) -> str | None:
+def as_text(value: Any) -> str | None:
+    """A value as the text of a category, class or id; None = missing.
+
+    >>> as_text(3.0), as_text(True), as_text("a"), as_text(float("nan"))
+    ('3', 'true', 'a', None)
+    """
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -373,7 +378,8 @@ def _text(value: Any) -> str | None:
     return str(value)
 
 
-def _rfc3339_ms(value: Any) -> float | None:
+def rfc3339_ms(value: Any) -> float | None:
+    """A text's time in ms since the epoch, UTC where it names no zone; None where it is none."""
     if not isinstance(value, str):
         return None
     try:

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from driftloop.errors import Fault, SettingsError
+from driftloop.settings.detectors import KINDS
 from driftloop.settings.models import Settings
 from driftloop.settings.presets import parse_policy
 from driftloop.settings.secrets import HIDDEN, check_options, check_properties, is_secret
@@ -155,7 +156,8 @@ def _fault(detail: Mapping[str, Any], document: Mapping[str, Any]) -> Fault:
     value = _look_up(document, shown)
     text = HIDDEN if _may_hold_secret(shown, value) else repr(value)
     if detail["type"] == "extra_forbidden":
-        return Fault(place, text, "a known key", _did_you_mean(shown))
+        tags = {part for i, part in enumerate(where) if _is_tag(where, i)}
+        return Fault(place, text, "a known key", _did_you_mean(shown, tags))
     rule = str(detail["msg"]).removeprefix("Value error, ")
     if detail["type"] == "missing":
         return Fault(place, "nothing", "a value")
@@ -173,7 +175,9 @@ def _may_hold_secret(path: list[str], value: Any) -> bool:
 
 
 def _is_tag(where: list[str], index: int) -> bool:
-    return index > 0 and where[index - 1] == "window" and where[index] in {"count", "cycle"}
+    if index > 0 and where[index - 1] == "window":
+        return where[index] in {"count", "cycle"}
+    return index > 1 and where[index - 2] == "detectors" and where[index] in KINDS
 
 
 def _look_up(document: Any, path: list[str]) -> Any:
@@ -198,8 +202,8 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return []
 
 
-def _keys(path: list[str]) -> list[str]:
-    """Known keys of the table that holds the last part of `path`."""
+def _keys(path: list[str], tags: set[str]) -> list[str]:
+    """Known keys of the table that holds the last part of `path`, of the kind in `tags`."""
     models: list[type[BaseModel]] = [Settings]
     for part in path[:-1]:
         known = [
@@ -209,12 +213,19 @@ def _keys(path: list[str]) -> list[str]:
             for found in _models(model.model_fields[part].annotation)
         ]
         models = known or models  # a name that the user chose, as that of a profile
-    return sorted({name for model in models for name in model.model_fields})
+    kinds = [model for model in models if tags & _kinds(model)]
+    return sorted({name for model in kinds or models for name in model.model_fields})
 
 
-def _did_you_mean(path: list[str]) -> str:
-    close = difflib.get_close_matches(path[-1], _keys(path), n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else "known: " + ", ".join(_keys(path))
+def _kinds(model: type[BaseModel]) -> set[str]:
+    kind = model.model_fields.get("kind")
+    return set() if kind is None else set(get_args(kind.annotation))
+
+
+def _did_you_mean(path: list[str], tags: set[str]) -> str:
+    keys = _keys(path, tags)
+    close = difflib.get_close_matches(path[-1], keys, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else "known: " + ", ".join(keys)
 
 
 def _unknown_variables() -> list[Fault]:

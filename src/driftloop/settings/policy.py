@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from driftloop.settings.base import Duration, Section
+from driftloop.settings.detectors import Detector
 
 CRITERIA_GROUP = "driftloop.criteria"
 """Entry points under which packages register criteria of their own."""
@@ -173,8 +174,14 @@ class Policy(Section):
         correction: Over the features of one criterion: ``holm``, ``bonferroni`` or ``bh``.
         loss_test: The test of a window's losses: ``welch`` (with effective sizes),
             ``newey-west``, ``block-permutation`` or ``sieve-bootstrap``.
-        detector: For ``detector``: which of `detectors`' kinds decides, as ``adwin``.
-        detectors: Incremental detectors on the loss; they raise alarms, not retrains.
+        detector: For ``detector``: the one that decides, written as one of `detectors`.
+        detectors: Incremental detectors; they raise alarms, not retrains. Each is a text,
+            ``KIND`` or ``KIND:ON``, or a table that also changes parameters. ON is what it reads:
+            of labelled records the ``loss`` (usual) or the ``error`` (usual for ``ddm``, ``eddm``,
+            ``fhddm``, ``hddm_a``, ``hddm_w``): a wrong class, or in regression a loss above the
+            upper quartile of the model version's first 100; of all records, with or without their
+            label, the ``score`` (the prediction; multiclass: the predicted class's probability) or
+            a numeric feature, ``x.NAME``. All but those on features restart with each version.
         feature_tests: Whether features are tested window by window; a rejection makes the stream
             'watched'.
         approval: Whether a decision waits for the engineer's command ``approve``.
@@ -198,8 +205,8 @@ class Policy(Section):
     combine: Combine = "partial-conjunction"
     correction: Literal["holm", "bonferroni", "bh"] = "holm"
     loss_test: Literal["welch", "newey-west", "block-permutation", "sieve-bootstrap"] = "welch"
-    detector: str = "adwin"
-    detectors: list[Literal["adwin", "page_hinkley"]] = Field(default=["adwin"])
+    detector: Detector = Field(default="adwin")  # type: ignore[assignment]  # text
+    detectors: list[Detector] = Field(default=["adwin"])  # type: ignore[list-item]  # text
     feature_tests: bool = True
     approval: bool = False
 
@@ -212,6 +219,8 @@ class Policy(Section):
         if self.kind in VOTING and not self.criteria:
             chosen = [Criterion(name=name) for name in DEFAULT_CRITERIA]
             object.__setattr__(self, "criteria", chosen)
+        if self.kind == "detector" and self.detector not in self.detectors:
+            object.__setattr__(self, "detectors", [*self.detectors, self.detector])
         if self.kind in {"vote", "multi-criteria"} and self.votes > len(self.criteria):
             raise ValueError(
                 f"votes must be at most the number of criteria, {len(self.criteria)}; "

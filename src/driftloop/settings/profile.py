@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from driftloop.settings._detector_checks import misread
 from driftloop.settings.base import Duration, Section, milliseconds
 from driftloop.settings.fleet import Fleet
 from driftloop.settings.policy import Policy
@@ -224,6 +225,8 @@ class Profile(Section):
             self.model.kind != "linear"
         ):
             faults.append(f"model {self.model.kind} does not fit task {self.task}")
+        features = self.features
+        faults += misread(self.policy.detectors, self.task, features.numeric, features.categorical)
         if self.training.window is None and self.training.records is None:
             object.__setattr__(self, "training", self.training.model_copy(update={"records": 2000}))
         if self.policy.approval and self.fleet.control != "stream":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,27 @@ def render(settings: Settings, path: str | Path | None = None) -> str:
     values = settings.model_dump(mode="json", exclude_none=True)
     values["kafka"]["properties"] = redact(values["kafka"]["properties"])
     values["store"]["options"] = redact(values["store"]["options"])
+    sources = _Sources(file)
     lines = ["# Driftloop's effective configuration. A value without a remark is a default."]
-    _table(values, (), document, _Sources(file), lines)
+    lines += tables(values, lambda place: sources.remark(place, document))
     return "\n".join(lines) + "\n"
+
+
+def tables(
+    values: Mapping[str, Any], remark: Callable[[tuple[str, ...]], str] = lambda _: ""
+) -> list[str]:
+    """Lines of TOML of a nested mapping.
+
+    Args:
+        values: Tables, and what `literal` takes.
+        remark: What stands behind a value, by its path: empty, or two blanks and a comment.
+
+    >>> tables({"home": "here", "store": {"uri": "s3://x"}})
+    ['home = "here"', '', '[store]', 'uri = "s3://x"']
+    """
+    lines: list[str] = []
+    _table(values, (), remark, lines)
+    return lines
 
 
 class _Sources:
@@ -58,23 +76,21 @@ class _Sources:
 def _table(
     values: Mapping[str, Any],
     path: tuple[str, ...],
-    document: Any,
-    sources: _Sources,
+    remark: Callable[[tuple[str, ...]], str],
     lines: list[str],
 ) -> None:
-    tables = {
+    inner = {
         name: value
         for name, value in values.items()
         if isinstance(value, Mapping) and not is_reference(value)
     }
-    plain = {name: value for name, value in values.items() if name not in tables}
-    if path and (plain or not tables):
+    plain = {name: value for name, value in values.items() if name not in inner}
+    if path and (plain or not inner):
         lines += ["", f"[{'.'.join(key(part) for part in path)}]"]
     for name, value in plain.items():
-        remark = sources.remark((*path, name), document)
-        lines.append(f"{key(name)} = {literal(value)}{remark}")
-    for name, value in tables.items():
-        _table(value, (*path, name), document, sources, lines)
+        lines.append(f"{key(name)} = {literal(value)}{remark((*path, name))}")
+    for name, value in inner.items():
+        _table(value, (*path, name), remark, lines)
 
 
 def key(name: str) -> str:

@@ -185,8 +185,8 @@ def combine(
     faults = []
     if (r is None) == (rule == "partial_conjunction"):
         faults.append(Fault("r", str(r), "partial_conjunction needs it, no other rule takes it"))
-    if weights is not None and rule not in _WEIGHTED:
-        faults.append(Fault("weights", "weights", f"only {', '.join(_WEIGHTED)} take them"))
+    if weights is not None and rule not in WEIGHTED:
+        faults.append(Fault("weights", "weights", f"only {', '.join(WEIGHTED)} take them"))
     if faults:
         raise SettingsError(faults)
     return function(p_values, r, weights)
@@ -206,7 +206,8 @@ COMBINERS: dict[str, _Combiner] = {
 }
 """The rules that `combine` knows, called as (p_values, r, weights)."""
 
-_WEIGHTED = ("stouffer", "cauchy", "harmonic_mean", "harmonic_bound")
+WEIGHTED = ("stouffer", "cauchy", "harmonic_mean", "harmonic_bound")
+"""The rules that take weights."""
 
 ANY_DEPENDENCE = ("partial_conjunction", "min", "harmonic_bound", "twice_mean")
 """The rules whose p-value is valid whatever the criteria have to do with each other."""

@@ -32,9 +32,8 @@ from scipy import special
 
 from driftloop.errors import Fault, SettingsError
 from driftloop.statistics.autocorrelation import finite
-from driftloop.statistics.loss_tests import MIN_EFFECTIVE
 from driftloop.statistics.phases import Phases, remove_phases
-from driftloop.statistics.results import TestResult, no_verdict
+from driftloop.statistics.results import MIN_EFFECTIVE, TestResult, no_verdict
 
 Array = npt.NDArray[np.float64]
 Bandwidth = Literal["andrews", "newey_west"]

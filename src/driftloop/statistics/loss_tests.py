@@ -34,10 +34,7 @@ from scipy import special
 
 from driftloop.statistics.autocorrelation import finite, variance_inflation
 from driftloop.statistics.phases import Phases, remove_phases
-from driftloop.statistics.results import TestResult, no_verdict
-
-MIN_EFFECTIVE = 10.0
-"""Fewer effective records than this in any sample: no verdict."""
+from driftloop.statistics.results import MIN_EFFECTIVE, TestResult, no_verdict
 
 
 @np.errstate(all="ignore")  # absurd magnitudes end in "no verdict", not in a warning

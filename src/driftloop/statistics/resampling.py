@@ -37,9 +37,8 @@ from driftloop.statistics.autocorrelation import (
     fit_autoregression,
     variance_inflation,
 )
-from driftloop.statistics.loss_tests import MIN_EFFECTIVE
 from driftloop.statistics.phases import Phases, remove_phases
-from driftloop.statistics.results import TestResult, no_verdict
+from driftloop.statistics.results import MIN_EFFECTIVE, TestResult, no_verdict
 
 Array = npt.NDArray[np.float64]
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from driftloop.errors import Fault, SettingsError
+from driftloop.statistics.laws import log_binomials
+from driftloop.statistics.results import MIN_VALUES
 
 Array = npt.NDArray[np.float64]
-
-MIN_VALUES = 5
-"""A feature with fewer finite values than this in either sample gets no verdict."""
 
 
 def ks_features(window: npt.ArrayLike, reference: npt.ArrayLike) -> tuple[Array, Array]:
@@ -105,7 +102,7 @@ def _one_sided_tail(n: int, d: float) -> float:
     """
     if d <= 0.0:
         return 1.0
-    log_binomials, j = _log_binomials(n)
+    binomials, j = log_binomials(n)
     terms = min(max(math.ceil(n * (1.0 - d)), 1), n + 1)
     j = j[:terms]
     share = j / n
@@ -113,13 +110,6 @@ def _one_sided_tail(n: int, d: float) -> float:
     rest = 1.0 - share
     np.maximum(rest, 0.0, out=rest)  # rounding at the last term
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_terms = log_binomials[:terms] + (j - 1.0) * np.log(share) + (n - j) * np.log(rest)
+        log_terms = binomials[:terms] + (j - 1.0) * np.log(share) + (n - j) * np.log(rest)
     np.nan_to_num(log_terms, copy=False, nan=0.0, neginf=-np.inf)  # 0 · log 0 = 0
     return min(d * float(np.exp(log_terms).sum()), 1.0)
-
-
-@lru_cache(maxsize=64)
-def _log_binomials(n: int) -> tuple[Array, Array]:
-    """Return log C(n, j) and j, both (n + 1,), over 0 ≤ j ≤ n."""
-    j = np.arange(n + 1.0)
-    return special.gammaln(n + 1.0) - special.gammaln(j + 1.0) - special.gammaln(n - j + 1.0), j

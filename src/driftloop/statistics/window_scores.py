@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from driftloop.statistics.autocorrelation import finite, variance_inflation
-from driftloop.statistics.loss_tests import MIN_EFFECTIVE
 from driftloop.statistics.phases import Phases, remove_phases
+from driftloop.statistics.results import MIN_EFFECTIVE
 
 
 @np.errstate(over="ignore", invalid="ignore")  # absurd magnitudes end in nan

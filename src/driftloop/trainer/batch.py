@@ -95,7 +95,7 @@ def serve(batch: Batch, trainer: Trainer, history: History, check: Check) -> lis
         if request is not None and request.id not in history.finished:
             waiting.setdefault(request.id, request)
     newest = {request.stream: request for request in waiting.values()}
-    results = trainer.run(list(newest.values()), history.current, check)
+    results = trainer.run(list(newest.values()), history.current_of, check)
     now_ms = round(time.time() * 1000)
     for request in waiting.values():
         by = newest[request.stream]

@@ -19,7 +19,7 @@ from confluent_kafka import KafkaError as ClientError
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from driftloop.errors import KafkaUnavailableError, MessageError
-from driftloop.messages import ModelPublished, TrainingFinished, decode
+from driftloop.messages import ModelPublished, RetrainRequested, TrainingFinished, decode
 from driftloop.trainer.job import Check
 
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -111,6 +111,10 @@ class History:
                     f"{self._positions[behind[0]]} for {timeout:g} s: the broker is away, or a "
                     "transaction stays open"
                 )
+
+    def current_of(self, request: RetrainRequested) -> Current:
+        """Newest version of a request's stream."""
+        return self.current.get(request.stream, Current(None, 0))
 
     def close(self) -> None:
         """End the connection."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import structlog
@@ -28,7 +29,8 @@ from driftloop.trainer import gate
 from driftloop.trainer.dataset import Dataset, job_of, split
 from driftloop.trainer.history import Current
 from driftloop.trainer.job import CancelledTrainingError, Check, Fitted, Job, seed_of
-from driftloop.trainer.load import Wanted, load
+from driftloop.trainer.load import Wanted
+from driftloop.trainer.load import load as load_ranges
 from driftloop.trainer.train import fit_each
 
 _RESTORE = (
@@ -69,6 +71,20 @@ class _Task:
         return self.error is None and (self.verdict is None or self.verdict.accepted)
 
 
+class Store(Protocol):
+    """Where champions come from and new versions go; `driftloop.models.ModelStore` is one."""
+
+    def save(self, stream: str, version: str, artifact: ModelArtifact) -> tuple[str, str]:
+        """Keep a version; return its URI and sha256."""
+
+    def load(self, uri: str, sha256: str) -> ModelArtifact:
+        """Return what `save` kept."""
+
+
+Load = Callable[[Mapping[str, Wanted], Check], Mapping[str, Columns | TrainingError]]
+"""Records of each request, by its id."""
+
+
 class Trainer:
     """Trains requests; knows the settings, the store and the device, but no consumer group.
 
@@ -76,6 +92,8 @@ class Trainer:
         settings: The whole configuration.
         device: Where models are trained.
         now_ms: Wall clock, milliseconds since the epoch.
+        load: Where records come from; by default Kafka.
+        store: Where versions lie; by default what the settings name.
     """
 
     def __init__(
@@ -83,24 +101,27 @@ class Trainer:
         settings: Settings,
         device: torch.device,
         now_ms: Callable[[], int] = lambda: round(time.time() * 1000),
+        *,
+        load: Load | None = None,
+        store: Store | None = None,
     ) -> None:
         self._settings = settings
-        self._client = settings.kafka.client()
-        self._store = ModelStore(settings.store)
+        self._load_records = load or partial(load_ranges, settings.kafka.client())
+        self._store = store or ModelStore(settings.store)
         self._device = device
         self._now_ms = now_ms
 
     def run(
         self,
         requests: Sequence[RetrainRequested],
-        current: Mapping[str, Current],
+        current: Callable[[RetrainRequested], Current],
         check: Check = lambda: None,
     ) -> list[Result]:
         """Serve requests of different streams.
 
         Args:
             requests: At most one a stream.
-            current: The streams' newest versions.
+            current: Newest version of a request's stream.
             check: Called often; raises to give up.
 
         Returns:
@@ -109,7 +130,7 @@ class Trainer:
         Raises:
             KafkaUnavailableError: No broker answers; nothing is lost, try again.
         """
-        tasks = [_Task(one, current.get(one.stream, Current(None, 0))) for one in requests]
+        tasks = [_Task(one, current(one)) for one in requests]
         self._load(tasks, check)
         self._each(tasks, self._prepare, check)
         self._fit(tasks, check)
@@ -152,7 +173,7 @@ class Trainer:
                 )
             else:
                 wanted[task.request.id] = Wanted(task.profile, task.request.data)
-        loaded = load(self._client, wanted, check) if wanted else {}
+        loaded = self._load_records(wanted, check) if wanted else {}
         for task in tasks:
             found = loaded.get(task.request.id)
             if isinstance(found, TrainingError):

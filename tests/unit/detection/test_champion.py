@@ -9,6 +9,7 @@ import pytest
 
 from driftloop.detection.champion import BLOCK, ChampionLosses, predicts
 from driftloop.detection.detectors import make_detector
+from driftloop.detection.signals import LargeLoss
 from driftloop.records import Columns
 from driftloop.settings import Policy, Profile
 from driftloop.statistics.correction import make_correction
@@ -105,11 +106,12 @@ def test_detectors_signal_at_the_records_at_which_they_do_alone() -> None:
     losses, _, signals = champion(profile).advance(rows)
     for name in ("adwin", "page_hinkley"):
         expected = make_detector(name).update_many(losses)
-        assert [(n, i, v) for n, i, v in signals if n == name] == [
-            (name, i, losses[i]) for i in expected
+        assert [signal for signal in signals if signal.detector == name] == [
+            (name, "loss", i, losses[i]) for i in expected
         ]
         assert min(expected) >= 500
-    assert [i for _, i, _ in signals] == sorted(i for _, i, _ in signals)
+    places = [signal.row for signal in signals]
+    assert places == sorted(places)
 
 
 def test_categories_that_are_unknown_or_missing_share_the_level() -> None:
@@ -129,3 +131,28 @@ def test_records_predict_when_any_has_a_prediction_or_a_loss_of_its_own() -> Non
         assert not predicts(rows)
         rows.loss = np.array([np.nan, 1.0, np.nan, np.nan, np.nan])
         assert predicts(rows)
+
+
+@pytest.mark.parametrize("task", TASKS[2:], ids=lambda task: f"{task['task']}-{task['loss']}")
+def test_the_error_of_a_classification_is_a_wrong_class_whatever_the_loss(
+    task: dict[str, Any],
+) -> None:
+    profile = make_profile(policy=Policy(detectors=["hddm_w", "adwin:error"]), **task)
+    rows = make_stream(profile, 13, 1200, drift_at=600, missing=0.05)
+    *_, signals = champion(profile).advance(rows)
+    errors = compute("zero_one", rows.y, rows.y_pred)
+    for name, kind in (("hddm_w", "hddm_w"), ("adwin:error", "adwin")):
+        expected = make_detector(kind).update_many(errors)
+        assert [signal for signal in signals if signal.detector == name] == [
+            (name, "error", i, errors[i]) for i in expected
+        ]
+        assert expected
+
+
+def test_the_error_of_a_regression_is_a_loss_larger_than_most_of_the_first() -> None:
+    profile = make_profile(policy=Policy(detectors=["adwin", "ddm"]))
+    rows = make_stream(profile, 14, 1200, drift_at=600)
+    losses, _, signals = champion(profile).advance(rows)
+    expected = make_detector("ddm").update_many(LargeLoss().of(losses))
+    assert [signal.row for signal in signals if signal.detector == "ddm"] == expected
+    assert any(600 <= row < 800 for row in expected)

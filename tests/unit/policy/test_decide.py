@@ -277,6 +277,25 @@ def test_an_alarm_is_evidence_that_names_the_record() -> None:
     assert (event.results[0].criterion, event.results[0].statistic) == ("adwin", 9.5)
 
 
+@pytest.mark.parametrize(
+    ("name", "on", "family"),
+    [
+        ("adwin", "loss", "loss"),
+        ("ddm", "error", "loss"),
+        ("hddm_w:score", "score", "score"),
+        ("kswin:x.a", "x.a", "features"),
+    ],
+)
+def test_an_alarm_is_evidence_of_what_its_detector_reads(name: str, on: str, family: str) -> None:
+    alarm = Alarm(name, 7 * DAY, f"{STREAM}:0:5:5", "v1", 0.5, on)
+    (event,) = decider().decide(alarm)
+    assert isinstance(event, Evidence)
+    (ground,) = event.results
+    assert (ground.criterion, ground.family, ground.rejected) == (name, family, True)
+    assert f"the {on} has changed" in ground.detail
+    assert event.metrics == {on: 0.5}
+
+
 def test_a_silent_or_retired_topic_shows_in_the_state_until_it_speaks() -> None:
     state = decider()
     state.decide(asked(0, retrain=False))

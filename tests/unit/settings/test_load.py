@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from driftloop.errors import SettingsError
-from driftloop.settings import CycleWindow, Settings, load_settings
+from driftloop.settings import CycleWindow, Policy, Profile, Settings, load_settings
 from driftloop.settings.base import milliseconds
 
 Write = Callable[[str], Path]
@@ -101,6 +101,11 @@ def test_every_fault_is_told_at_once_with_key_value_and_rule(write: Write) -> No
             "profiles.a.window.latenes",
             "lateness",
         ),
+        (
+            "[profiles.a.policy]\ndetectors = ['adwin', { kind = 'kswin', stat_siz = 9 }]",
+            "profiles.a.policy.detectors.1.stat_siz",
+            "stat_size",
+        ),
     ],
 )
 def test_an_unknown_key_is_a_fault_that_names_what_was_meant(
@@ -158,6 +163,73 @@ def test_a_variable_with_an_unknown_key_is_a_fault(
 )
 def test_what_does_not_fit_together_is_told(write: Write, text: str, told: str) -> None:
     assert told in "\n".join(_faults(write(f"[profiles.a]\n{text}")).values())
+
+
+DETECTORS = "profiles.a.policy.detectors"
+
+
+@pytest.mark.parametrize(
+    ("detectors", "place", "told"),
+    [
+        ("'adwim'", f"{DETECTORS}.0", "did you mean 'adwin'?, got 'adwim'"),
+        ("'adwin', { kind = 'hdm_a' }", f"{DETECTORS}.1", "did you mean 'hddm_a'?"),
+        ("'zzz'", f"{DETECTORS}.0", "one of adwin, page_hinkley, kswin, ddm, eddm, fhddm, hddm_a"),
+        ("{ on = 'loss' }", f"{DETECTORS}.0", "needs its kind"),
+        ("3", f"{DETECTORS}.0", "a text, as 'adwin:score', or a table, got 3"),
+        ("'adwin:'", f"{DETECTORS}.0", "on is loss, error, score or x.NAME, not ''"),
+        ("'adwin:x.'", f"{DETECTORS}.0", "not 'x.'"),
+        ("'ddm:loss'", f"{DETECTORS}.0", "ddm reads 0 and 1: on error, not loss"),
+        ("'hddm_w:x.heat'", f"{DETECTORS}.0", "hddm_w reads numbers from 0 to 1: on error or sc"),
+        ("{ kind = 'adwin', delta = 2.0 }", f"{DETECTORS}.0.delta", "less than 1, got 2.0"),
+        ("{ kind = 'fhddm', sliding_window_size = 0 }", f"{DETECTORS}.0.sliding_window_size", "≥"),
+        ("{ kind = 'kswin', stat_size = 51 }", f"{DETECTORS}.0", "at most half of window_size"),
+        ("{ kind = 'fhddm', short_window_size = 101 }", f"{DETECTORS}.0", "not 101 of 100"),
+        ("'adwin:x.haet'", "profiles.a", "no known feature (did you mean 'heat'?)"),
+        ("'adwin:x.zzz'", "profiles.a", "no known feature (known: heat)"),
+        ("'adwin:x.hue'", "profiles.a", "reads a number; hue is categorical"),
+        ("'hddm_a:score'", "profiles.a", "a regression's score has others"),
+        ("'ddm', 'ddm:error'", "profiles.a", "reads a value once; twice: ddm"),
+    ],
+)
+def test_a_detector_that_cannot_be_is_told(
+    write: Write, detectors: str, place: str, told: str
+) -> None:
+    features = "features = { numeric = ['heat'], categorical = ['hue'] }"
+    text = f"[profiles.a]\n{features}\n[profiles.a.policy]\ndetectors = [{detectors}]"
+    told = told.replace("≥", "greater than or equal to 1, got 0")
+    assert told in _faults(write(text))[place]
+
+
+def test_a_detector_is_a_text_or_a_table_and_the_shortest_form_stands_for_it(write: Write) -> None:
+    write(
+        "[profiles.a.features]\nnumeric = ['heat']\n[profiles.a.policy]\ndetectors = "
+        "['adwin:loss', 'kswin:x.heat', { kind = 'ddm' }, { kind = 'adwin', on = 'score', "
+        "delta = 0.01 }]"
+    )
+    policy = load_settings().profiles["a"].policy
+    assert [(one.name, one.on) for one in policy.detectors] == [
+        ("adwin", "loss"),
+        ("kswin:x.heat", "x.heat"),
+        ("ddm", "error"),
+        ("adwin:score", "score"),
+    ]
+    assert policy.detectors[3].parameters["delta"] == 0.01
+    short = policy.model_dump(mode="json")["detectors"]
+    assert short == [
+        "adwin",
+        "kswin:x.heat",
+        "ddm",
+        {"kind": "adwin", "on": "score", "delta": 0.01},
+    ]
+    assert Policy(detectors=short).detectors == policy.detectors
+
+
+def test_a_detectors_parameters_are_part_of_the_profiles_hash() -> None:
+    def digest(*detectors: object) -> str:
+        return Profile(policy=Policy(detectors=detectors)).hash
+
+    assert digest("adwin") == digest({"kind": "adwin", "delta": 0.002}) == Profile().hash
+    assert digest({"kind": "adwin", "delta": 0.003}) != digest("adwin") != digest("kswin")
 
 
 def test_durations_are_a_number_and_a_unit(write: Write) -> None:

@@ -9,6 +9,7 @@ from statsmodels.tsa.ar_model import AutoReg, ar_select_order
 
 from driftloop.statistics.autocorrelation import (
     MAX_PERSISTENCE,
+    column_inflation,
     effective_size,
     fit_autoregression,
     variance_inflation,
@@ -74,3 +75,33 @@ def test_non_finite_values_are_dropped() -> None:
     x = autoregression(2, 300, 0.6)
     holes = np.insert(x, [10, 50, 200], [np.nan, np.inf, -np.inf])
     assert effective_size(holes) == effective_size(x)
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.3, 0.6, 0.9])
+def test_columns_are_inflated_as_series_are(phi: float) -> None:
+    """Burg's and least squares' estimates have the same centre, near the true k."""
+    e = np.random.default_rng(20).normal(size=(60, 1200))
+    x = lfilter([1.0], [1.0, -phi], e, axis=1)[:, 200:]
+    columns = column_inflation(x)
+    series = np.array([variance_inflation(row) for row in x])
+    assert np.median(columns) == pytest.approx((1.0 + phi) / (1.0 - phi), rel=0.2)
+    assert np.median(columns) == pytest.approx(np.median(series), rel=0.05)
+    assert np.mean(np.abs(np.log(columns / series)) < 0.1) > 0.85
+
+
+def test_columns_of_a_higher_order_are_inflated_by_their_long_run_variance() -> None:
+    e = np.random.default_rng(21).normal(size=(40, 4200))
+    x = lfilter([1.0], [1.0, -0.5, -0.3], e, axis=1)[:, 200:]
+    true = 1.0 / (1.0 - 0.8) ** 2 / (1.0 / (1.0 - 0.5 * 5.0 / 7.0 - 0.3 * (0.5 * 5.0 / 7.0 + 0.3)))
+    assert np.median(column_inflation(x)) == pytest.approx(true, rel=0.1)
+
+
+def test_columns_with_gaps_constant_or_short_are_inflated_too() -> None:
+    x = np.random.default_rng(22).normal(size=(4, 100)).cumsum(axis=1)
+    x[1], x[2, 40:45], x[3] = 0.1, np.nan, np.nan
+    k = column_inflation(x)
+    assert k[0] > 5.0
+    assert k[1] == k[3] == 1.0
+    assert k[2] == variance_inflation(x[2])
+    assert column_inflation(x[:, :5]).tolist() == [1.0] * 4
+    assert column_inflation(np.empty((0, 50))).shape == (0,)

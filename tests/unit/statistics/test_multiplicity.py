@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from driftloop.statistics.multiplicity import bonferroni, holm
+from driftloop.statistics.multiplicity import benjamini_hochberg, bonferroni, holm
 
-ADJUSTMENTS = [(holm, "holm"), (bonferroni, "bonferroni")]
+ADJUSTMENTS = [(holm, "holm"), (bonferroni, "bonferroni"), (benjamini_hochberg, "fdr_bh")]
 
 
 @pytest.mark.parametrize(("adjust", "method"), ADJUSTMENTS)

@@ -1,0 +1,1 @@
+"""Backtest: policies tried on history, without a broker, by the code that the monitor runs."""

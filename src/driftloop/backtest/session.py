@@ -1,0 +1,250 @@
+"""A backtest from its options to its result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from driftloop.backtest.baseline import baseline_name
+from driftloop.backtest.drifts import Drift
+from driftloop.backtest.keep import Keep
+from driftloop.backtest.outcome import Outcome, Plan, StreamFailure, StreamOutcome
+from driftloop.backtest.policies import profiles_of
+from driftloop.backtest.result import Baseline, Failure, Result, StreamScore
+from driftloop.backtest.run import run_streams
+from driftloop.backtest.source import Source
+from driftloop.backtest.summary import Facts, PolicyRun, StreamRun, summarise
+from driftloop.errors import DataError, DriftloopError
+from driftloop.records.columns import Floats
+from driftloop.settings import Profile
+from driftloop.settings.base import milliseconds
+from driftloop.settings.fleet import Fleet
+from driftloop.settings.profile import CycleWindow
+
+WARMUP_SHARE = 0.1
+"""Of a stream's labelled records: those before its first model, where no number is given."""
+
+LEAST_WARMUP = 50
+
+
+@dataclass(slots=True)
+class Options:
+    """What is to be tried.
+
+    Attributes:
+        policies: By name, as ``--policy`` takes them.
+        own: The tables of ``[policies]``.
+        latency_ms: Event time from a decision to its model.
+        delay_ms: Event time from a record to its label.
+        warmup: Labelled records before the first model; None: a tenth of the first stream's.
+        season: Records of a season for the trivial prediction; None: from the profile's cycle.
+        recorded: Decide on the predictions in the data, and train nothing.
+        seed: Of all that is drawn.
+        jobs: Processes beside each other.
+        keep: Folder of finished streams; None keeps none.
+        drifts: Known drifts of each stream; None where they are not known.
+    """
+
+    policies: Sequence[str]
+    own: Mapping[str, Any] = field(default_factory=dict)
+    latency_ms: float = 0.0
+    delay_ms: float = 0.0
+    warmup: int | None = None
+    season: int | None = None
+    recorded: bool = False
+    seed: int = 0
+    jobs: int = 1
+    keep: Path | None = None
+    drifts: Mapping[str, Sequence[Drift]] | None = None
+
+
+def backtest(
+    source: Source, options: Options, progress: Callable[[Outcome], None] = lambda _: None
+) -> Result:
+    """Try policies on all streams of a source.
+
+    Args:
+        source: The records, with the profile that says what they mean.
+        options: What is tried.
+        progress: Called with each stream that is done.
+
+    Raises:
+        SettingsError: A policy's name is not understood.
+        DataError: No stream could be read.
+    """
+    began = time.perf_counter()
+    notes = list(source.notes)
+    profile, season = _prepared(source, options, notes)
+    plan = Plan(
+        profiles_of(profile, options.policies, options.own),
+        latency_ms=options.latency_ms,
+        delay_ms=options.delay_ms,
+        recorded=options.recorded,
+        seed=options.seed,
+        season=season,
+    )
+    keep = Keep(options.keep) if options.keep else None
+    done: list[StreamOutcome] = []
+    failures: list[Failure] = []
+    for outcome in run_streams(source, source.streams, plan, jobs=options.jobs, keep=keep):
+        if isinstance(outcome, StreamFailure):
+            failures.append(Failure(stream=outcome.stream, why=outcome.why))
+        else:
+            done.append(outcome)
+        progress(outcome)
+    done.sort(key=lambda one: one.stream)
+    failures.sort(key=lambda one: one.stream)
+    scored = {one.stream: _scored(one) for one in done}
+    for one in done:
+        if not scored[one.stream].any():
+            why = "no record with a label and a prediction: too few records for a first model"
+            failures.append(Failure(stream=one.stream, why=_first_failure(one) or why))
+    done = [one for one in done if scored[one.stream].any()]
+    notes += _told(done)
+    facts = Facts(
+        data=source.text,
+        task=profile.task,
+        loss=profile.loss,
+        model=profile.model.kind,
+        mode="recorded" if options.recorded else "simulated",
+        created_at=round(time.time() * 1000),
+        latency=round(options.latency_ms),
+        delay=round(options.delay_ms),
+        warmup=0 if options.recorded else profile.training.initial,
+        seed=options.seed,
+        seconds=time.perf_counter() - began,
+        notes=notes,
+    )
+    return summarise(
+        [
+            PolicyRun(name, [_run(one, name, scored[one.stream]) for one in done])
+            for name in plan.profiles
+        ],
+        facts,
+        baseline=_baseline(profile, season, done, scored),
+        drifts=_places(options.drifts, done),
+        price=profile.policy.price,
+        own=options.own,
+        failures=failures,
+    )
+
+
+def _prepared(source: Source, options: Options, notes: list[str]) -> tuple[Profile, int]:
+    """The profile with a first model, and the records of a season."""
+    profile = source.profile
+    columns = None
+    for name in source.streams:
+        try:
+            columns = source.read(name).labelled
+            break
+        except DriftloopError:
+            continue
+    if columns is None:
+        raise DataError(f"{source.text}: no stream could be read")
+    if profile.fleet.waits:
+        notes.append("the fleet's own control, budget and incidents are not simulated")
+        profile = profile.model_copy(update={"fleet": Fleet()})
+    if not options.recorded:
+        warmup = options.warmup or profile.training.initial
+        if not warmup:
+            most = profile.training.records or len(columns)
+            least = max(profile.training.min_records, LEAST_WARMUP)
+            warmup = max(least, min(most, round(WARMUP_SHARE * len(columns))))
+            notes.append(f"the first model of a stream is trained on its first {warmup} records")
+        training = profile.training.model_copy(update={"initial": warmup})
+        profile = profile.model_copy(update={"training": training})
+    source.profile = profile
+    return profile, options.season or _season(profile, columns.ts)
+
+
+def _season(profile: Profile, ts: Floats) -> int:
+    """Records of one of the profile's cycles, on average; 1 where it has none."""
+    window = profile.window
+    if not isinstance(window, CycleWindow) or window.cycle is None or len(ts) < 2:
+        return 1
+    span = float(ts[-1] - ts[0])
+    return max(1, round((len(ts) - 1) * milliseconds(window.cycle) / span)) if span > 0 else 1
+
+
+def _scored(one: StreamOutcome) -> npt.NDArray[np.bool_]:
+    """Records that have a loss under every policy, (n,)."""
+    losses = np.stack([track.losses for track in one.tracks.values()])  # (policies, n)
+    return np.asarray(np.isfinite(losses).all(axis=0), np.bool_)
+
+
+def _first_failure(one: StreamOutcome) -> str:
+    """Why a stream never got a model, in words."""
+    for track in one.tracks.values():
+        for decision in track.decisions:
+            if decision.outcome == "failed":
+                return decision.detail
+    return ""
+
+
+def _run(one: StreamOutcome, policy: str, scored: Any) -> StreamRun:
+    track = one.tracks[policy]
+    retrains = [d for d in track.decisions if d.request.reason != "initial"]
+    correct = one.correct.get(policy)
+    return StreamRun(
+        score=StreamScore(
+            stream=one.stream,
+            records=int(scored.sum()),
+            loss=None,
+            retrains=len(retrains),
+            rejected=sum(d.outcome == "rejected" for d in retrains),
+            retrained_at=[d.request.decided_at for d in retrains],
+            seconds=sum(d.seconds for d in retrains),
+            trained=sum(d.records for d in retrains),
+        ),
+        at=one.ts[scored].astype(np.int64),
+        losses=track.losses[scored],
+        correct=None if correct is None else correct[scored] > 0.5,
+    )
+
+
+def _baseline(
+    profile: Profile, season: int, done: Sequence[StreamOutcome], scored: Mapping[str, Any]
+) -> Baseline | None:
+    """The trivial prediction on the records that are scored."""
+    if not done:
+        return None
+    losses = np.concatenate([one.naive[scored[one.stream]] for one in done])
+    if not np.isfinite(losses).any():
+        return None
+    right = [one.naive_correct[scored[one.stream]] for one in done if one.naive_correct is not None]
+    return Baseline(
+        name=baseline_name(profile, season),
+        loss=float(np.nanmean(losses)),
+        accuracy=float(np.nanmean(np.concatenate(right))) if right else None,
+    )
+
+
+def _places(
+    drifts: Mapping[str, Sequence[Drift]] | None, done: Sequence[StreamOutcome]
+) -> dict[str, list[int]] | None:
+    """Event times of the known drifts; those of streams that are not known to drift are none."""
+    if drifts is None:
+        return None
+    return {
+        one.stream: [
+            int(one.ts[place])
+            for place in (drift.place(one.ts) for drift in drifts.get(one.stream, ()))
+            if place < len(one.ts)
+        ]
+        for one in done
+    }
+
+
+def _told(done: Sequence[StreamOutcome]) -> list[str]:
+    """What was done to records, each thing once, with the number of streams."""
+    counts: dict[str, int] = {}
+    for one in done:
+        for note in one.notes:
+            counts[note] = counts.get(note, 0) + 1
+    return [note if many == 1 else f"{note} ({many} streams)" for note, many in counts.items()]

@@ -1,0 +1,1 @@
+"""Plots as SVG text without any dependency: scales with their ticks, and the elements of a plot."""

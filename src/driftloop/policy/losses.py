@@ -1,0 +1,140 @@
+"""Criteria of a window of losses that a policy decides by: reducible loss, and MLMA's test."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from driftloop.detection.outputs import LossWindow
+from driftloop.detection.reference import LossReference
+from driftloop.messages import Ground
+from driftloop.policy.grounds import ground, number, seed_of
+from driftloop.policy.tested import Tested
+from driftloop.records.columns import Floats
+from driftloop.settings import CycleWindow, Profile
+from driftloop.statistics.correction import accumulate
+from driftloop.statistics.loss_tests import paired_mean_test
+
+REFERENCE_WINDOWS = 4
+"""Windows that a reference holds at most; for windows by cycles: `REFERENCE_RECORDS`."""
+
+REFERENCE_RECORDS = 2000
+
+
+class LossJudge:
+    """References and accumulated evidence of the losses of one model version.
+
+    Attributes:
+        mean: Mean loss of the version's first window, or None.
+        accumulated: Loss that a newer model would have saved.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        window = profile.window
+        bound = (
+            REFERENCE_RECORDS
+            if isinstance(window, CycleWindow)
+            else REFERENCE_WINDOWS * window.records
+        )
+        self.policy = profile.policy
+        self.mean: float | None = None
+        self.accumulated = 0.0
+        self.reference = LossReference(
+            bound,
+            anchor_records=1,
+            tolerance=profile.policy.tolerance,
+            test=profile.policy.loss_test.replace("-", "_"),
+        )
+        self.reference_ranges: list[str] = []
+
+    def reducible(self, window: LossWindow, tested: Tested, level: float) -> None:
+        """Loss that an online correction of the champion saves: see `statistics.correction`."""
+        policy = self.policy
+        d = window.losses - window.corrected
+        d = d[~np.isnan(d)]
+        if not len(d):
+            return
+        corrected = window.corrected[~np.isnan(window.corrected)]
+        self.accumulated = accumulate(self.accumulated, float(d.sum()))
+        threshold = self.cost
+        result = paired_mean_test(d, tolerance=policy.tolerance)
+        by_test = policy.mode == "test"
+        rejected = (
+            bool(result.has_verdict and result.p_value <= level)
+            if by_test
+            else self.accumulated > threshold
+        )
+        tested.results.append(
+            Ground(
+                criterion="reducible",
+                family="loss",
+                statistic=number(result.statistic) if by_test else self.accumulated,
+                p_value=number(result.p_value),
+                effect=float(d.mean()),
+                threshold=level if by_test else threshold,
+                rejected=rejected,
+                n=len(d),
+                n_effective=number(result.n_effective),
+                window=window.ranges,
+                detail=result.reason or f"{policy.mode}: mean loss saved a record is the effect",
+            )
+        )
+        tested.metrics["corrected_loss"] = float(corrected.mean())
+        tested.metrics["accumulated"] = self.accumulated
+        tested.metrics["threshold"] = threshold
+        tested.retrain = rejected
+        tested.saving = max(0.0, float(d.sum()))
+        tested.p_value = number(result.p_value)
+
+    @property
+    def cost(self) -> float:
+        """Cost of a retrain in units of loss."""
+        fixed = self.policy.fixed_cost
+        return self.policy.cost * (self.mean or 0.0) if fixed is None else fixed
+
+    def mlma(self, window: LossWindow, tested: Tested, level: float, *, decides: bool) -> None:
+        """The window's losses against the adaptive and the anchored reference.
+
+        Two tests share the level, and the adaptive reference learns from the verdict. Where
+        something else decides, the anchored one alone is tested, for the evidence.
+        """
+        losses, phases = _finite(window)
+        if not len(self.reference.adaptive):
+            self.reference.start(losses, phases)
+            self.reference_ranges = window.ranges
+            return
+        names = ("adaptive", "anchored") if decides else ("anchored",)
+        results = self.reference.evaluate(
+            losses, phases, names, seed=seed_of(window.ranges, "loss")
+        )
+        rejected = False
+        smallest: float | None = None
+        for name, result in results.items():
+            share = level / len(results)
+            hit = bool(result.has_verdict and result.p_value <= share)
+            rejected = rejected or hit
+            if result.has_verdict:
+                p = min(result.p_value * len(results), 1.0)
+                smallest = p if smallest is None else min(p, smallest)
+            tested.results.append(
+                ground(
+                    f"mlma-{name}",
+                    "loss",
+                    result,
+                    threshold=share,
+                    rejected=hit,
+                    window=window.ranges,
+                    reference=self.reference_ranges,
+                )
+            )
+        if decides:
+            self.reference.settle(losses, rejected=rejected, level=level, phases=phases)
+            tested.retrain = rejected
+            rise = float(losses.mean()) - float(self.reference.anchored.mean())
+            tested.saving = max(0.0, rise * len(losses))
+            tested.p_value = smallest
+
+
+def _finite(window: LossWindow) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.int64]] | None]:
+    finite = ~np.isnan(window.losses)
+    phases = None if window.phases is None else window.phases.astype(np.int64)[finite]
+    return window.losses[finite], phases
