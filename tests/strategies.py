@@ -19,7 +19,8 @@ from driftloop.messages import (
     StreamStatus,
     TrainingFinished,
 )
-from driftloop.messages.events import Action, Family, Outcome, State
+from driftloop.messages.events import Action, Outcome, State
+from driftloop.messages.grounds import Family
 
 # From 1970 to 9999-12-31T23:59:59.999Z, the last time that RFC 3339 can name.
 times = st.integers(min_value=0, max_value=253_402_300_799_999)

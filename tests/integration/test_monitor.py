@@ -12,6 +12,7 @@ from confluent_kafka import Message
 from driftloop.kafka.dead_letters import PREFIX
 from driftloop.messages import (
     Command,
+    Cost,
     Evidence,
     ModelPublished,
     RetrainRequested,
@@ -19,7 +20,6 @@ from driftloop.messages import (
     TrainingFinished,
     decode,
 )
-from driftloop.messages.events import Cost
 from driftloop.messages.ranges import OffsetRange
 from driftloop.settings import Settings
 from tests.integration.monitor_rig import START_MS, WINDOW, MonitorRig, Tail, jumping

@@ -4,16 +4,15 @@ from driftloop.messages.envelope import Envelope, decode, encode
 from driftloop.messages.events import (
     EVENT_TYPES,
     Command,
-    Cost,
     Event,
     Evidence,
     FleetIncident,
-    Ground,
     ModelPublished,
     RetrainRequested,
     StreamStatus,
     TrainingFinished,
 )
+from driftloop.messages.grounds import Cost, Ground
 from driftloop.messages.identity import event_id, new_traceparent, next_span
 from driftloop.messages.ranges import OffsetRange
 

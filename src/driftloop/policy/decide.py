@@ -136,21 +136,18 @@ class StreamDecider:
         decision = self._judge(tested, out)
         if decision == "none" and tested.shifted:
             decision = "watch"
-        out.append(window_evidence(tested, decision, **self._names()))
-        out.append(self._status())
-        return out
+        return [*out, window_evidence(tested, decision, **self._names()), self._status()]
 
     def _judge(self, tested: Tested, out: list[Event]) -> str:
         """What the window comes to; a request that goes out at once is added to `out`."""
         window = tested.window
         due = self._pace.scheduled(window)
         p_value, e_value = decision_p(tested, self.profile.policy)
+        by_p = self._voice.by_p and not math.isnan(p_value)  # the fleet alone sets the level
         asked = tested.retrain or due is not None
-        if self._voice.by_p and not math.isnan(p_value):  # the fleet alone sets the level
-            verdict = self._verdict(window)
+        if by_p:
             asked = self._voice.may_reject(p_value, e_value)
-        else:
-            verdict = self._verdict(window) if asked else "none"
+        verdict = self._verdict(window) if asked or by_p else "none"
         request = None
         if asked and verdict == "retrain":
             request = self._requests.policy(tested, due)

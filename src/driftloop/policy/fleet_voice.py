@@ -90,8 +90,15 @@ class FleetVoice:
 
 
 def decision_p(tested: Tested, policy: Policy) -> tuple[float, float]:
-    """P-value and e-value of what the policy decides on; nan where there is none."""
-    if policy.kind in WITHOUT_P:
+    """P-value and e-value of what the policy decides on; nan where there is none.
+
+    Loss that has accumulated is no test: what ``reducible`` asks for in that mode goes untested,
+    whatever p-value stands beside it as evidence.
+    """
+    accumulated = policy.kind == "reducible" and policy.mode == "accumulate"
+    if policy.kind in WITHOUT_P or (
+        accumulated and any(ground.criterion == "reducible" for ground in tested.results)
+    ):
         return math.nan, math.nan
     return (
         math.nan if tested.p_value is None else tested.p_value,

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from driftloop.messages import Ground
-from driftloop.messages.events import Family
+from driftloop.messages.grounds import Family
 from driftloop.statistics.results import TestResult
 
 

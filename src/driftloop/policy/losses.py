@@ -41,7 +41,7 @@ class LossJudge:
         self.reference = LossReference(
             bound,
             anchor_records=1,
-            tolerance=profile.policy.tolerance,
+            tolerance=profile.policy.effective_tolerance,
             test=profile.policy.loss_test.replace("-", "_"),
         )
         self.reference_ranges: list[str] = []
@@ -56,7 +56,7 @@ class LossJudge:
         corrected = window.corrected[~np.isnan(window.corrected)]
         self.accumulated = accumulate(self.accumulated, float(d.sum()))
         threshold = self.cost
-        result = paired_mean_test(d, tolerance=policy.tolerance)
+        result = paired_mean_test(d, tolerance=policy.effective_tolerance)
         by_test = policy.mode == "test"
         rejected = (
             bool(result.has_verdict and result.p_value <= level)

@@ -109,12 +109,7 @@ def test_an_approved_retrain_is_no_proposal_but_counts() -> None:
 
 
 def with_p(index: int, p: float | None, *, retrain: bool = False) -> Tested:
-    item = asked(index, retrain=retrain)
-    found = dataclasses.replace(item)
-    ground = item.results[0]
-    found.results = [type(ground)(criterion="loss", family="loss", p_value=p, rejected=False)]
-    found.p_value = p
-    return found
+    return dataclasses.replace(asked(index, retrain=retrain), results=[], p_value=p)
 
 
 @pytest.mark.parametrize("control", ["bh", "lord"])
@@ -141,6 +136,15 @@ def test_what_has_no_p_value_is_proposed_when_the_stream_asks() -> None:
     assert isinstance(item, FleetObservation)
     assert item.request is not None
     assert item.p_value != item.p_value
+
+
+def test_accumulated_loss_is_no_test_whatever_p_value_stands_beside_it() -> None:
+    state = decider({"kind": "reducible"}, control="bh")
+    for retrain in (False, True):
+        state.decide(dataclasses.replace(asked(0, retrain=retrain), p_value=0.001))
+        item = state.for_fleet[0]
+        assert isinstance(item, FleetObservation)
+        assert (item.p_value == item.p_value, item.request is not None) == (False, retrain)
 
 
 def test_a_stream_that_goes_tells_its_fleet() -> None:
