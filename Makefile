@@ -6,6 +6,8 @@
 SHELL := bash
 BIN := .venv/bin
 READY := .venv/.ready
+# Most tests of a real Kafka wait: more of them than processors run beside each other.
+WORKERS := 4
 UV_VERSION := 0.13.9
 SOURCES := $(wildcard src flows tests benchmarks scripts)
 
@@ -20,7 +22,7 @@ demo: $(READY)  ## replay a year of real flights: see models drift, get retraine
 	@$(BIN)/driftloop demo $(ARGS)
 
 test: $(READY)  ## run all tests, those on a real Kafka too
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: $(READY)  ## check style, formatting, types and the direction of imports
 	$(BIN)/ruff check $(SOURCES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,12 +13,13 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from driftloop.errors import KafkaUnavailableError
-from driftloop.kafka.broker import LocalBroker, ensure_broker
+from driftloop.kafka.broker import BrokerHandle, LocalBroker, ensure_broker
 
 _KAFKA_FIXTURES = {"kafka_bootstrap", "own_broker", "admin", "make_topic"}
 _REQUIRED = any(
     os.environ.get(name, "").lower() in {"1", "true"} for name in ("CI", "DRIFTLOOP_REQUIRE_KAFKA")
 )
+_shared: list[BrokerHandle | str] = []
 _ran: set[str] = set()
 _skipped: set[str] = set()
 
@@ -42,7 +44,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def _fault(config: pytest.Config) -> str | None:
     """Say why a required run does not count, or None when it does."""
-    if not _REQUIRED or config.option.collectonly:
+    if not _REQUIRED or config.option.collectonly or hasattr(config, "workerinput"):
         return None
     if _skipped:
         return f"Kafka tests are required here, but were skipped: {', '.join(sorted(_skipped))}"
@@ -68,10 +70,44 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(fault, red=True)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Where tests run in several processes (pytest-xdist), let all of them use one broker."""
+    if not _shared:
+        folder = Path(tempfile.mkdtemp(prefix="driftloop-kafka-"))
+        try:
+            _shared.append(ensure_broker(folder, tied=True))
+        except KafkaUnavailableError as error:
+            _shared.append(str(error))
+    found = _shared[0]
+    known = {"fault": found} if isinstance(found, str) else {"servers": found.bootstrap_servers}
+    node.workerinput["kafka"] = known
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the broker that several processes used."""
+    if hasattr(config, "workerinput"):
+        return
+    for handle in _shared:
+        if not isinstance(handle, str):
+            handle.stop()
+            if handle.started and handle.broker is not None:
+                handle.broker.purge()
+    _shared.clear()
+
+
 @pytest.fixture(scope="session")
-def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def kafka_bootstrap(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """A real Kafka for the whole session: the environment's, or one that is started for it."""
+    known = getattr(request.config, "workerinput", {}).get("kafka", {})
+    if "servers" in known:
+        yield known["servers"]
+        return
     try:
+        if "fault" in known:
+            raise KafkaUnavailableError(known["fault"])  # noqa: TRY301  # as if it were started here
         handle = ensure_broker(tmp_path_factory.mktemp("kafka"), tied=True)
     except KafkaUnavailableError as error:
         if _REQUIRED:
