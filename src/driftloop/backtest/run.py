@@ -175,11 +175,9 @@ def run_streams(
 def _group(source: Source, streams: Sequence[str], plan: Plan, keep: Keep | None) -> list[Outcome]:
     out: list[Outcome] = []
     fresh = []
-    for name in streams:
-        try:
-            data = source.read(name)
-        except DriftloopError as error:
-            out.append(StreamFailure(name, str(error)))
+    for name, data in source.read_all(streams):
+        if isinstance(data, DriftloopError):
+            out.append(StreamFailure(name, str(data)))
             continue
         kept = keep.load(plan, data) if keep else None
         if kept is None:
