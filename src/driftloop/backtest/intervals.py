@@ -22,6 +22,11 @@ MIN_STREAMS = 10
 """From so many streams on, the streams are the units."""
 
 BLOCKS = 100
+
+SPANS = 3
+"""Of the history, each with a mean of its own: more would take dependence for drift (with 5 the
+interval holds the truth in 90 % of runs at an autocorrelation of .95)."""
+
 RECORDS_A_BLOCK = 5
 MIN_BLOCKS = 10
 
@@ -55,13 +60,17 @@ def by_streams(totals: Floats, counts: Floats) -> Interval:
         totals: (S,) sums of the differences, streams without records left out.
         counts: (S,) records, > 0.
     """
-    return _ratio(totals, counts, float(len(totals)))
+    records = float(counts.sum())
+    mean = float(totals.sum()) / records if records else math.nan
+    return _ratio(totals, counts, totals - mean * counts, float(len(totals)), 1)
 
 
 def by_blocks(differences: Floats, order: npt.NDArray[np.intp]) -> Interval:
     """Blocks of consecutive records of all streams together as units.
 
-    At most `BLOCKS` blocks of equal length; their residuals are worth B / k independent ones, k by
+    At most `BLOCKS` blocks of equal length. Time is stratified (Cochran, ch. 5): the mean is that
+    of this history, and what a model loses as it ages is no chance, so residuals are taken about
+    the mean of each of `SPANS` spans. They are worth B / k independent ones, k by
     `driftloop.statistics.autocorrelation.variance_inflation`, but at least `MIN_EFFECTIVE`.
 
     Args:
@@ -77,22 +86,26 @@ def by_blocks(differences: Floats, order: npt.NDArray[np.intp]) -> Interval:
     begins = np.linspace(0, len(values), blocks + 1).astype(np.intp)
     counts = np.diff(begins).astype(np.float64)
     totals = np.add.reduceat(values, begins[:-1])
-    mean = totals.sum() / counts.sum()
-    k = variance_inflation(totals - mean * counts)
-    return _ratio(totals, counts, max(blocks / k, MIN_EFFECTIVE))
+    span = np.arange(blocks) * SPANS // blocks  # (blocks,)
+    means = np.bincount(span, totals) / np.bincount(span, counts)
+    residuals = totals - means[span] * counts
+    k = variance_inflation(residuals)
+    return _ratio(totals, counts, residuals, max(blocks / k, MIN_EFFECTIVE), SPANS)
 
 
 @np.errstate(all="ignore")  # absurd magnitudes end in nan, not in a warning
-def _ratio(totals: Floats, counts: Floats, effective: float) -> Interval:
-    """The ratio estimator of units that are worth `effective` independent ones."""
+def _ratio(
+    totals: Floats, counts: Floats, residuals: Floats, effective: float, means: int
+) -> Interval:
+    """The ratio estimator of units worth `effective` independent ones, about so many means."""
     records = float(counts.sum())
     if not records:
         return Interval(math.nan, math.nan, math.nan)
     mean = float(totals.sum()) / records
     if effective < 2:
         return Interval(mean, math.nan, math.nan)
-    residuals = totals - mean * counts
     units = len(totals)
-    variance = units * float(residuals @ residuals) / (effective - 1.0) / records**2
-    half = float(special.stdtrit(effective - 1.0, 0.975)) * math.sqrt(variance)
+    freedom = effective * (units - means) / units if means > 1 else effective - 1.0
+    variance = units * float(residuals @ residuals) / freedom / records**2
+    half = float(special.stdtrit(freedom, 0.975)) * math.sqrt(variance)
     return Interval(mean, mean - half, mean + half)
