@@ -34,3 +34,9 @@ def test_status_names_a_silent_kafka_of_the_environment(monkeypatch: pytest.Monk
     assert result.exit_code == 1
     assert "127.0.0.1:1" in result.stdout
     assert "does not answer" in result.stdout
+
+
+def test_topic_without_a_kafka_says_how_to_start_one() -> None:
+    result = CliRunner().invoke(app, ["topic", "orders.lyon"])
+    assert result.exit_code == 1
+    assert "driftloop kafka up" in result.stdout
