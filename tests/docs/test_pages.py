@@ -50,6 +50,12 @@ def test_every_event_has_an_example() -> None:
     assert {type(event) for event in examples().values()} == set(EVENT_TYPES.values())
 
 
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_pictures_are_there(page: Path) -> None:
+    for name in re.findall(r'<img src="([^"]+)"', page.read_text(encoding="utf-8")):
+        assert (page.parent / name).is_file(), f"{_name(page)}: {name}"
+
+
 def test_the_size_of_a_block_is_that_of_the_code() -> None:
     glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     assert f"| **block** | {BLOCK} labelled records" in glossary
