@@ -6,11 +6,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient
+from typer.testing import CliRunner
 
+from driftloop.cli.app import app
 from driftloop.messages import RetrainRequested
 from tests.integration.monitor_rig import WINDOW, MonitorRig, jumping
 
@@ -67,3 +70,24 @@ def test_the_producer_of_the_page_pins_a_stream(rig: MonitorRig) -> None:
             env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": servers},
         )
         tail.until(lambda: tail.status(topic).state == "pinned", "a pin")  # type: ignore[union-attr]
+
+
+def test_topics_are_made_once_and_with_their_partitions(
+    monkeypatch: pytest.MonkeyPatch,
+    kafka_bootstrap: str,
+    admin: AdminClient,
+    topic_name: Callable[..., str],
+) -> None:
+    """On the Kafka that the environment names."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka_bootstrap)
+    names = [topic_name("made"), topic_name("made")]
+    try:
+        made = CliRunner().invoke(app, ["kafka", "topic", *names, "--partitions", "3"])
+        assert made.output.splitlines() == [f"{name}: made" for name in names]
+        again = CliRunner().invoke(app, ["kafka", "topic", names[0]])
+        assert again.output == f"{names[0]}: is there already\n"
+        topics = admin.list_topics(timeout=30).topics
+        assert [len(topics[name].partitions) for name in names] == [3, 3]
+    finally:
+        for future in admin.delete_topics(names).values():
+            future.exception(30)
