@@ -1,7 +1,7 @@
 # Driftloop's commands. Each does the whole set-up by itself, once: see scripts/prerequisites.sh.
-# PYTHON=...        the Python to use (3.11 or 3.12; found by itself otherwise)
-# TORCH_BACKEND=... cpu, auto, cu128, ...: which build of torch uv installs (PyPI's otherwise)
-# ARGS=...          more arguments for the command behind `make demo`, `make test` or `make bench`
+# ARGS=...          more arguments for demo, test or bench: ARGS="--days 200 --streams 12"
+# TORCH_BACKEND=... build of torch for the set-up: cpu (the smallest), auto, cu128; else PyPI's
+# PYTHON=...        Python for the set-up, 3.11 or 3.12; else found by itself
 
 SHELL := bash
 BIN := .venv/bin
@@ -17,6 +17,8 @@ SOURCES := $(wildcard src flows tests benchmarks scripts)
 help:  ## list these commands
 	@echo "make COMMAND, where COMMAND is"
 	@awk -F ':.*## ' '/^[.a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@echo "and, where wanted,"
+	@awk -F '=[.]+ +' '/^# [A-Z_]+=[.]/ { sub("# ", ""); printf "  %-18s %s\n", $$1 "=...", $$2 }' Makefile
 
 demo: $(READY)  ## replay a year of real flights: see models drift, get retrained and recover
 	@$(BIN)/driftloop demo $(ARGS)

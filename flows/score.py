@@ -1,12 +1,12 @@
-"""The scorer: feature topics and version events in, predicted records out.
+"""The scorer as a Bytewax dataflow.
 
-``driftloop scorer`` runs it; so does plain Bytewax::
-
-    python -m bytewax.run "flows.score:build_flow()"
-
-The steps are wired in `driftloop.scorer.flow`. Importing this module connects to nothing.
+``driftloop scorer`` runs it; so does ``python -m bytewax.run "flows.score:flow()"``, which takes
+Bytewax's own options for recovery and clusters. Settings come from ``driftloop.toml``, or the file
+that ``DRIFTLOOP_CONFIG`` names. Importing this module reads and connects to nothing.
 """
 
-from driftloop.scorer.flow import NAME, build_flow
+from __future__ import annotations
 
-__all__ = ["NAME", "build_flow"]
+from driftloop.scorer.flow import build_flow, flow
+
+__all__ = ["build_flow", "flow"]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,11 +179,16 @@ class Site:
             future.result(30)
 
     @contextmanager
-    def scorer(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-        """``driftloop scorer`` as a process group that ends with the block."""
+    def scorer(
+        self, *options: str, command: Sequence[str] | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """``driftloop scorer``, or another command, as a process group that ends with the block."""
+        own = ["-m", "driftloop", "scorer", "--config", str(self.config), *options]
         with (self.folder / "scorer.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "driftloop", "scorer", "--config", self.config, *options],
+                [sys.executable, *(command or own)],
+                cwd=Path(__file__).parents[1],  # where the flows are
+                env={**os.environ, "DRIFTLOOP_CONFIG": str(self.config)},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -103,6 +103,17 @@ def test_the_configurations_have_no_faults(tmp_path: Path, monkeypatch: pytest.M
     assert in_compose.profile_of("flights.LAX") is not None
 
 
+def test_the_profile_in_the_cluster_can_train_a_first_model(tmp_path: Path) -> None:
+    """The scorer is deployed, so a stream must get from no model to one without a command."""
+    config = next(one for one in objects(K8S / "base") if one["kind"] == "ConfigMap")
+    file = tmp_path / "driftloop.toml"
+    file.write_text(config["data"]["driftloop.toml"], encoding="utf-8")
+    found = load_settings(file).profile_of("streams.lyon")
+    assert found is not None
+    assert found[1].features.numeric
+    assert found[1].training.initial > 0
+
+
 def test_every_variable_that_the_configuration_names_is_given_to_each_part() -> None:
     config = next(one for one in objects(K8S / "base") if one["kind"] == "ConfigMap")
     properties = tomllib.loads(config["data"]["driftloop.toml"])["kafka"]["properties"]

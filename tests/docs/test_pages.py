@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -10,9 +11,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.throughput import RESULTS
+from benchmarks.throughput import render as throughput_page
 from driftloop.cli.app import app
+from driftloop.detection.champion import BLOCK
 from driftloop.messages import EVENT_TYPES
-from driftloop.settings import Settings
+from driftloop.settings import Settings, load_settings
 from scripts.generate_docs import examples, pages, render
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +48,45 @@ def test_generated_parts_are_those_of_the_types(page: Path) -> None:
 
 def test_every_event_has_an_example() -> None:
     assert {type(event) for event in examples().values()} == set(EVENT_TYPES.values())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_pictures_are_there(page: Path) -> None:
+    for name in re.findall(r'<img src="([^"]+)"', page.read_text(encoding="utf-8")):
+        assert (page.parent / name).is_file(), f"{_name(page)}: {name}"
+
+
+def test_the_size_of_a_block_is_that_of_the_code() -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    assert f"| **block** | {BLOCK} labelled records" in glossary
+    architecture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert f"**blocks of {BLOCK}**" in architecture
+
+
+def test_the_page_of_the_benchmark_is_that_of_its_figures() -> None:
+    figures = json.loads((RESULTS / "throughput.json").read_text(encoding="utf-8"))
+    page = (RESULTS / "throughput.md").read_text(encoding="utf-8")
+    assert throughput_page(figures) == page
+    assert len(figures["all"]["naive"]) == 1
+    assert "`naive` ran in the first round only" in page
+
+
+def test_the_profile_of_the_readme_gives_a_stream_its_first_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It loads as it stands, and needs neither predictions nor a command."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```toml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    file = tmp_path / "driftloop.toml"
+    file.write_text(block)
+    settings = load_settings(file)
+    found = settings.profile_of("orders.lyon")
+    assert found is not None
+    assert found[1].training.initial > 0
+    assert found[1].features.numeric
+    (served,) = re.findall(r"driftloop kafka up --port (\d+)", text)
+    assert settings.kafka.bootstrap_servers == f"127.0.0.1:{served}"
 
 
 def test_every_key_of_the_settings_is_told() -> None:

@@ -58,7 +58,7 @@ def _wait_for(
 def test_a_short_replay_saves_error_and_spares_boston(tmp_path: Path, kafka_bootstrap: str) -> None:
     """Error clearly below that of the January models, by retrains; few or none for Boston."""
     out = tmp_path / "demo"
-    options = ("--streams", "6", "--days", "150", "--speed", "6")
+    options = ("--streams", "6", "--days", "200", "--speed", "6")
     demo = _start(out, *options, KAFKA_BOOTSTRAP_SERVERS=kafka_bootstrap)
     try:
         assert demo.wait(SECONDS) == 0, _log(out)
@@ -70,7 +70,8 @@ def test_a_short_replay_saves_error_and_spares_boston(tmp_path: Path, kafka_boot
     assert {"LAX", "SFO", "SEA", "BOS", "all"} < lines.keys()
     total = lines["all"]
     assert total["flights"] > 25_000
-    assert total["driftloop"] < 0.92 * total["untouched"]
+    # Up to July, it is about 29 % less on two shared cores.
+    assert total["driftloop"] < 0.85 * total["untouched"]
     assert lines["LAX"]["retrains"] >= 1
     assert lines["BOS"]["retrains"] <= 2
     assert lines["BOS"]["driftloop"] < 1.05 * lines["BOS"]["untouched"]

@@ -103,3 +103,15 @@ def test_after_kill_9_no_record_is_missing_and_none_unpredicted(site: Site) -> N
             rows = site.rows(stream, total)
             assert {row["id"] for row in rows} == {str(i) for i in range(total)}
             assert set(_versions(rows)) == {"v1"}
+
+
+def test_under_plain_bytewax_it_scores_and_sigterm_drains_it(site: Site) -> None:
+    """``python -m bytewax.run "flows.score:flow()"``, as the pages say."""
+    site.publish(site.streams[0], 1)
+    with site.scorer(command=["-m", "bytewax.run", "flows.score:flow()"]) as process:
+        site.send(site.inputs[0], records(0, 200))
+        rows = site.rows(site.streams[0], 200)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert set(_versions(rows)) == {"v1"}
+    assert len(rows) == 200

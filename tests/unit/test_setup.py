@@ -101,6 +101,8 @@ def test_make_alone_lists_each_command_with_a_line() -> None:
     ).stdout
     for command in ("demo", "test", "lint", "bench", "clean", ".venv"):
         assert re.search(rf"^  {re.escape(command)} +\S+ \S+", shown, re.MULTILINE), command
+    for variable in ("ARGS", "TORCH_BACKEND", "PYTHON"):
+        assert re.search(rf"^  {variable}=\.\.\. +\S+ \S+", shown, re.MULTILINE), variable
 
 
 def test_every_dependency_is_pinned_by_version_alone() -> None:

@@ -1,6 +1,8 @@
-"""``driftloop kafka up | down | status``."""
+"""``driftloop kafka up | down | status | topic``."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +15,7 @@ from driftloop.kafka.broker import (
     ensure_broker,
     stop_broker,
 )
+from driftloop.kafka.topics import TopicSpec, ensure_topics
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Start, stop and look at a local Kafka."
@@ -54,9 +57,11 @@ def up(
         soft_wrap=True,
     )
     if handle.how != "environment":
-        _console.print(f"\n  export KAFKA_BOOTSTRAP_SERVERS={handle.bootstrap_servers}")
-        _console.print("  driftloop kafka status   what it holds")
-        _console.print("  driftloop kafka down     stop it; its data stays")
+        _console.print("\nFor monitor, trainer, scorer and programs of yours in this shell:")
+        _console.print(f"\n  export KAFKA_BOOTSTRAP_SERVERS={handle.bootstrap_servers}\n")
+        _console.print("  driftloop kafka topic NAME   make a topic: it makes none by itself")
+        _console.print("  driftloop kafka status       what it holds")
+        _console.print("  driftloop kafka down         stop it; its data stays")
 
 
 @app.command()
@@ -92,6 +97,27 @@ def status() -> None:
     if not found.answers:
         _console.print(f"\n{_advice(found)}", soft_wrap=True)
         raise typer.Exit(1)
+
+
+@app.command()
+def topic(
+    names: Annotated[list[str], typer.Argument(help="Names of the topics.")],
+    *,
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of each.")] = 1,
+) -> None:
+    """Make topics on the Kafka that `driftloop kafka status` shows; those that exist stay.
+
+    A stream is a topic of one partition, unless its profile says otherwise. The local Kafka makes
+    none by itself when somebody writes, so that a misspelt name is an error.
+    """
+    found = broker_status()
+    if not found.answers:
+        _console.print("No Kafka answers.\n\n  driftloop kafka up   start one")
+        raise typer.Exit(1)
+    client = {"bootstrap.servers": found.bootstrap_servers}
+    made = set(ensure_topics(client, [TopicSpec(name, partitions) for name in names]))
+    for name in names:
+        _console.print(f"{name}: {'made' if name in made else 'is there already'}")
 
 
 def _table(found: BrokerStatus) -> Table:

@@ -54,7 +54,7 @@ def scorer(
         )
         console.print("  Ctrl-C drains and stops.")
     run_flow(
-        "driftloop.scorer.flow:build_flow",
+        "driftloop.scorer.flow:flow",
         processes=processes,
         workers=workers,
         recovery=Path(settings.scorer.recovery) if settings.scorer.recovery else None,

@@ -8,13 +8,16 @@ import sys
 from pathlib import Path
 
 import orjson
+from rich import box
 from rich.console import Console
+from rich.table import Table
 
 import driftloop
 from driftloop.demo.configuration import Layout
 from driftloop.demo.page import write_page
-from driftloop.demo.scoreboard import Scoreboard
-from driftloop.demo.screen import closing_table
+from driftloop.demo.scoreboard import CONTROL, RouteResult, Scoreboard
+from driftloop.demo.words import counted, outcomes_text
+from driftloop.plots.svg import signed_percent
 
 SUMMER_MS = 1_370_044_800_000
 """1 June 2013."""
@@ -55,14 +58,15 @@ def print_closing(
     """
     console.print(closing_table(board))
     total = board.total()
+    change = 100 * total.saved
     console.print(
         f"\nMean error [bold]{total.untouched:.2f}[/] minutes untouched, "
-        f"[bold]{total.driftloop:.2f}[/] with Driftloop: {100 * total.saved:.0f} % less, for "
-        f"{total.retrains} retrains; {seconds:.0f} s in all.",
-        soft_wrap=True,
+        f"[bold]{total.driftloop:.2f}[/] with Driftloop: {abs(change):.0f} % "
+        f"{'less' if change >= 0 else 'more'}. {outcomes_text(board)}. {seconds:.0f} s in all."
     )
     if board.unpredicted:
-        console.print(f"{board.unpredicted:,} flights had no prediction and are not counted.")
+        flights = counted(board.unpredicted, "flight had", "flights had")
+        console.print(f"{flights} no prediction and so no error in this table.")
     if flights_end(board) < SUMMER_MS:
         console.print(
             "The jet stream weakens in May: a replay that ends before shows little drift; "
@@ -91,10 +95,62 @@ def print_closing(
     elif own:
         rows.append((f"{me} demo --keep-kafka", "leave Kafka running, to look into its topics"))
     console.print("\n[bold]What to try next[/]")
-    width = max(len(command) for command, _ in rows)
-    for command, why in rows:
-        console.print(f"  {command:<{width}}  [dim]{why}[/]", soft_wrap=True)
+    _print_hints(console, rows)
     console.print()
+
+
+def _print_hints(console: Console, rows: list[tuple[str, str]]) -> None:
+    """Commands as they are typed, in one piece; what each does beside it, or below if it is tight.
+
+    Args:
+        console: Where to.
+        rows: Command, and what it does.
+    """
+    width = max(len(command) for command, _ in rows)
+    tight = width + 4 + max(len(why) for _, why in rows) > console.width
+    for command, why in rows:
+        if tight:
+            console.print(f"  {command}", soft_wrap=True)
+            console.print(f"    [dim]{why}[/]")
+        else:
+            console.print(f"  {command:<{width}}  [dim]{why}[/]", soft_wrap=True)
+
+
+def closing_table(board: Scoreboard) -> Table:
+    """The routes, most minutes saved first, and all together."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title="Mean error in minutes, February on",
+        title_style="bold",
+        title_justify="left",
+        padding=(0, 1),
+        pad_edge=False,
+    )
+    table.add_column("route", no_wrap=True)
+    for name in ("flights", "untouched", "Driftloop", "change", "retrains", "versions"):
+        table.add_column(name, justify="right", no_wrap=True)
+    lines = sorted(
+        (line for line in board.results() if line.flights),
+        key=lambda line: line.driftloop - line.untouched,
+    )
+    for line in lines:
+        note = " (control)" if line.route == CONTROL else ""
+        table.add_row(*_cells(line, note), style="bold yellow" if note else "")
+    table.add_section()
+    table.add_row(*_cells(board.total(), ""), style="bold")
+    return table
+
+
+def _cells(line: RouteResult, note: str) -> list[str]:
+    return [
+        f"{line.route}{note}",
+        f"{line.flights:,}",
+        f"{line.untouched:.2f}",
+        f"{line.driftloop:.2f}",
+        signed_percent(line.saved),
+        str(line.retrains),
+        str(line.versions),
+    ]
 
 
 def flights_end(board: Scoreboard) -> int:

@@ -9,7 +9,11 @@ from string import Template
 
 from driftloop.demo.scoreboard import CONTROL, RouteResult, Scoreboard
 from driftloop.demo.svg import Lines, dumbbells, line_chart
+from driftloop.demo.words import outcomes_text
 from driftloop.plots.svg import signed_percent
+
+NARROW = 340
+"""Width of charts for windows below 600 px: about theirs, so that labels keep their size."""
 
 CHOSEN = ("LAX", "SFO", "SEA", CONTROL)
 WINTER = (
@@ -53,11 +57,13 @@ def render_page(board: Scoreboard, *, footnote: str = "") -> str:
             f"then on {total.flights:,} flights were predicted twice: by the January models, "
             "and by the models that Driftloop kept up to date."
         ),
-        figures=_figures(total),
+        figures=_figures(board, total),
         overall=_overall(board),
         season=WINTER if board.flights.landed.max() > WINTER_MS else "",
         routes="\n".join(_route(board, name, routes) for name in routes),
-        dumbbells=dumbbells(lines, control=CONTROL),
+        dumbbells=_wide_and_narrow(
+            dumbbells(lines, control=CONTROL), dumbbells(lines, control=CONTROL, width=NARROW)
+        ),
         control_note=f"; {CONTROL} is the control" if CONTROL in board.flights.routes else "",
         table=_table([*sorted(lines, key=lambda line: line.route), total]),
         footnote=escape(footnote),
@@ -77,23 +83,36 @@ def chosen_routes(board: Scoreboard) -> list[str]:
     return there
 
 
-def _figures(total: RouteResult) -> str:
+def _figures(board: Scoreboard, total: RouteResult) -> str:
+    done = board.outcomes
     cells = [
         (f'<b class="untouched-ink">{total.untouched:.2f} min</b>', "mean error, untouched"),
         (f'<b class="driftloop-ink">{total.driftloop:.2f} min</b>', "mean error, with Driftloop"),
         (f"<b>{signed_percent(total.saved)}</b>", "change of the error"),
-        (f"<b>{total.retrains}</b>", "retrains asked for"),
-        (f"<b>{total.versions}</b>", "model versions, the first ones included"),
+        (f"<b>{total.retrains:,}</b>", "retrains asked for"),
+        (f"<b>{total.versions:,}</b>", "versions published, the first ones included"),
+        (f"<b>{done['rejected']:,}</b>", "challengers rejected"),
+        (f"<b>{done['superseded']:,}</b>", "requests superseded"),
     ]
-    return "\n".join(f"<div>{figure}<span>{text}</span></div>" for figure, text in cells)
+    if done["failed"]:
+        cells.append((f"<b>{done['failed']:,}</b>", "trainings failed"))
+    shown = "\n".join(f"<div>{figure}<span>{text}</span></div>" for figure, text in cells)
+    return f'{shown}\n<p class="quiet sum">{escape(outcomes_text(board))}.</p>'
+
+
+def _wide_and_narrow(wide: str, narrow: str) -> str:
+    """A chart twice, of which the style sheet shows the one that suits the window."""
+    return f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
 
 
 def _overall(board: Scoreboard) -> str:
     times, untouched, driftloop = board.weekly()
     data = Lines(times, untouched, driftloop, [time for _, time in board.retrain_times])
     top = max([1.0, *untouched.tolist(), *driftloop.tolist()]) * 1.08
-    return line_chart(
-        data, width=830, height=300, top=top, label="Mean error of all routes by week"
+    label = "Mean error of all routes by week"
+    return _wide_and_narrow(
+        line_chart(data, width=830, height=300, top=top, label=label),
+        line_chart(data, width=NARROW, height=230, top=top, label=label),
     )
 
 
@@ -115,8 +134,11 @@ def _route(board: Scoreboard, route: str, shown: list[str]) -> str:
 
 def _table(lines: list[RouteResult]) -> str:
     head = (
-        "<table><thead><tr><th>Route</th><th>Flights</th><th>Untouched</th><th>With Driftloop</th>"
-        "<th>Change</th><th>Retrains</th><th>Versions</th></tr></thead><tbody>"
+        "<table><caption>Mean error in minutes. Versions count each route's first model; a retrain "
+        "whose challenger was rejected, or that a newer request superseded, gives no version."
+        "</caption><thead><tr><th>Route</th><th>Flights</th><th>Untouched</th>"
+        "<th>With Driftloop</th><th>Change</th><th>Retrains</th>"
+        "<th>Versions</th></tr></thead><tbody>"
     )
     rows = [
         f"<tr{' class=control' if line.route in {CONTROL, 'all'} else ''}><td>{line.route}</td>"

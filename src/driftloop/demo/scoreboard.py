@@ -75,6 +75,14 @@ class Scoreboard:
         flights: What is replayed.
         prefix: What stands before a route in the name of its stream.
         begin_ms: Event time from which errors count.
+
+    Attributes:
+        predicted: Prediction of each flight in use, (flights,); nan where there is none.
+        untouched: The same by the first model of its route.
+        versions: Versions published by route, first ones included.
+        retrains: Retrains that the policy asked for, by route.
+        commanded: Other requests: those for the first models.
+        outcomes: Trainings that came to an end, by outcome.
     """
 
     flights: Flights
@@ -84,6 +92,7 @@ class Scoreboard:
     untouched: Floats = field(init=False)
     versions: Counter[str] = field(default_factory=Counter)
     retrains: Counter[str] = field(default_factory=Counter)
+    commanded: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     retrain_times: list[tuple[str, int]] = field(default_factory=list)
     recent: deque[Moment] = field(default_factory=lambda: deque(maxlen=RECENT))
@@ -136,6 +145,8 @@ class Scoreboard:
                 self.retrains[route] += 1
                 self.retrain_times.append((route, event.decided_at))
                 self._say(route, _grounds(event), "retrain", event.decided_at)
+            case RetrainRequested():
+                self.commanded += 1
             case ModelPublished():
                 self.versions[route] += 1
                 if event.parent_version is not None:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rich import box
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -19,7 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from driftloop.demo.page import chosen_routes
-from driftloop.demo.scoreboard import CONTROL, RouteResult, Scoreboard, day_text
+from driftloop.demo.scoreboard import Scoreboard, day_text
+from driftloop.demo.words import counted
 from driftloop.plots.svg import signed_percent
 
 UNTOUCHED = "dark_orange"
@@ -29,6 +29,12 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 _FRAMES_A_SECOND = 6
 _PLAIN_SECONDS = 5.0
 _WEEKS_SHOWN = 48
+_WIDTH = 96
+_FRAME = 6
+"""Border and padding of the panel, columns."""
+
+_BAR = 24
+_SHORTEST_BAR = 8
 _OFTEN = 0.5
 """Share of waiting from which on it is told: this machine is slower than the replay's speed."""
 
@@ -91,7 +97,8 @@ class Screen:
         seconds = time.monotonic() - begun
         if seconds >= 0.1:
             line.append(f"  {seconds:.1f} s", style="dim")
-        self.console.print(line, soft_wrap=True)
+        # A terminal breaks between words; a file keeps each step on a line.
+        self.console.print(line, soft_wrap=not self.console.is_terminal)
 
     @contextmanager
     def replaying(self) -> Iterator[None]:
@@ -113,7 +120,8 @@ class Screen:
         if self._live is not None:
             self._next = now + 1 / _FRAMES_A_SECOND
             small = self.console.height < _WHOLE_HEIGHT
-            self._live.update(picture(progress, board, small=small), refresh=True)
+            shown = picture(progress, board, width=self.console.width, small=small)
+            self._live.update(shown, refresh=True)
         elif progress.rate > 0:
             self._next = now + _PLAIN_SECONDS
             self.console.print(plain(progress, board), soft_wrap=True)
@@ -129,37 +137,40 @@ def plain(progress: Progress, board: Scoreboard) -> str:
     )
     return (
         f"{_date(progress.event_ms)} ({progress.share:.0%}), {progress.rate:,.0f} records/s, "
-        f"{progress.streams} streams, {board.versions.total()} versions, "
-        f"{board.retrains.total()} retrains{errors}"
+        f"{counted(progress.streams, 'stream')}, {counted(board.versions.total(), 'version')}, "
+        f"{counted(board.retrains.total(), 'retrain')}{errors}"
     )
 
 
-def picture(progress: Progress, board: Scoreboard, *, small: bool = False) -> RenderableType:
-    """The whole picture of a moment; a small one leaves the single routes out."""
+def picture(
+    progress: Progress, board: Scoreboard, *, width: int = _WIDTH, small: bool = False
+) -> RenderableType:
+    """The whole picture of a moment.
+
+    Args:
+        progress: Where the replay is.
+        board: What is known by now.
+        width: Columns of the terminal; a narrow one gets shorter bars and fewer weeks.
+        small: Leave the single routes out.
+    """
+    width = min(width, _WIDTH)
+    inner = width - _FRAME
     head = Table.grid(padding=(0, 2), expand=True)
     head.add_column(no_wrap=True)
     head.add_column(ratio=1)
     head.add_column(justify="right", no_wrap=True)
     rate = f"{progress.rate:,.0f} records/s"
     if progress.held > _OFTEN:
-        rate = f"waits {progress.held:.0%} for the others · {rate}"
+        rate = f"replay waits {100 * progress.held:.0f} % · {rate}"
     head.add_row(
         Text(_date(progress.event_ms), style="bold"),
         ProgressBar(total=1.0, completed=progress.share, complete_style=DRIFTLOOP),
         Text(rate, style="dim"),
     )
-    counts = Text.assemble(
-        (str(progress.streams), "bold"), " streams   ",
-        (str(board.retrains.total()), "bold"), " retrains   ",
-        (str(board.versions.total()), "bold"), " model versions   ",
-        (str(board.outcomes["rejected"]), "bold"), " challengers rejected",
-    )  # fmt: skip
-    failed = board.outcomes["failed"]
-    if failed:
-        counts.append(f"   {failed} failed", style="red")
-    parts: list[RenderableType] = [head, Text(), counts, Text(), _errors(board)]
+    parts: list[RenderableType] = [head, Text(), _counts(progress, board, inner), Text()]
+    parts.append(_errors(board, inner))
     if math.isfinite(board.means()[0]) and not small:
-        parts += [Text(), _sparks(board)]
+        parts += [Text(), _sparks(board, inner)]
     parts += [Text(), _recent(board)]
     return Panel(
         Group(*parts),
@@ -167,52 +178,94 @@ def picture(progress: Progress, board: Scoreboard, *, small: bool = False) -> Re
         title_align="left",
         border_style="dim",
         padding=(1, 2),
-        width=96,
+        width=width,
     )
 
 
-def _errors(board: Scoreboard) -> RenderableType:
+def _counts(progress: Progress, board: Scoreboard, inner: int) -> Text:
+    """Figures with their nouns; a line ends between two figures only."""
+    done = board.outcomes
+    shown = [
+        (progress.streams, "stream", ""),
+        (board.retrains.total(), "retrain", ""),
+        (board.versions.total(), "version", ""),
+        (done["rejected"], "rejected", "rejected"),
+        (done["superseded"], "superseded", "superseded"),
+    ]
+    if done["failed"]:
+        shown.append((done["failed"], "failed", "failed"))
+    text, column = Text(), 0
+    for number, one, many in shown:
+        words = counted(number, one, many)
+        if column:
+            fits = column + 3 + len(words) <= inner
+            text.append("   " if fits else "\n")
+            column = column + 3 if fits else 0
+        figure, noun = words.split(" ", 1)
+        text.append(figure, style="bold").append(f" {noun}", style="red" if one == "failed" else "")
+        column += len(words)
+    return text
+
+
+def _errors(board: Scoreboard, inner: int) -> RenderableType:
     whole, week = board.means(), board.means(7)
     if not math.isfinite(whole[0]):
         return Text("January is replayed first: the models will be trained on it.", style="dim")
     top = max(*whole, *(value for value in week if math.isfinite(value)))
+    bar = min(_BAR, inner - 52)  # 52: the other columns, and what lies between
+    bar = bar if bar >= _SHORTEST_BAR else 0
     table = Table.grid(padding=(0, 2))
-    table.add_column(width=26, no_wrap=True)
-    table.add_column(justify="right", width=9, no_wrap=True)
-    table.add_column(width=24)
-    table.add_column(justify="right", width=13, no_wrap=True)
-    table.add_row(
-        Text("mean error, minutes", style="dim"), Text("so far", style="dim"), "",
+    table.add_column(width=25, no_wrap=True)
+    table.add_column(justify="right", width=8, no_wrap=True)
+    if bar:
+        table.add_column(width=bar)
+    table.add_column(justify="right", width=11, no_wrap=True)
+
+    def row(name: Text, first: Text, middle: RenderableType, last: Text) -> None:
+        table.add_row(name, first, *([middle] if bar else []), last)
+
+    row(
+        Text("mean error, minutes", style="dim"),
+        Text("so far", style="dim"),
+        "",
         Text("last 7 days", style="dim"),
-    )  # fmt: skip
+    )
     for name, index, colour in (
         ("January models, untouched", 0, UNTOUCHED),
         ("with Driftloop", 1, DRIFTLOOP),
     ):
         recent = f"{week[index]:.2f}" if math.isfinite(week[index]) else ""
-        table.add_row(
+        row(
             Text(name, style=colour),
             Text(f"{whole[index]:.2f}", style="bold"),
-            Bar(top, 0, whole[index], width=24, color=colour),
+            Bar(top, 0, whole[index], width=bar, color=colour),
             Text(recent, style="bold"),
         )
     change = [signed_percent(1 - new / old) if old > 0 else "" for old, new in (whole, week)]
-    table.add_row(Text("change", style="dim"), Text(change[0]), "", Text(change[1]))
+    row(Text("change", style="dim"), Text(change[0]), "", Text(change[1]))
     return table
 
 
-def _sparks(board: Scoreboard) -> RenderableType:
+def _sparks(board: Scoreboard, inner: int) -> RenderableType:
+    """Two rows a route: its weekly errors untouched, and with Driftloop and its retrains."""
     table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    weeks = max(1, min(_WEEKS_SHOWN, inner - 20))
+    table.add_row(Text("by week (retrains)", style="dim"), "")
     for route in chosen_routes(board):
         _, untouched, driftloop = board.weekly(route)
         if not len(untouched):
             continue
         top = max(25.0, float(max(untouched.max(), driftloop.max())))
         for label, values, colour in (
-            (Text(f"{route} weekly"), untouched, UNTOUCHED),
-            (Text(f"{_count(board.retrains[route])}", style="dim"), driftloop, DRIFTLOOP),
+            (f"{route} untouched", untouched, UNTOUCHED),
+            (f"{route} Driftloop ({board.retrains[route]})", driftloop, DRIFTLOOP),
         ):
-            table.add_row(label, Text(spark(values.tolist()[-_WEEKS_SHOWN:], top), style=colour))
+            table.add_row(
+                Text(label, style=colour),
+                Text(spark(values.tolist()[-weeks:], top), style=colour),
+            )
     return table
 
 
@@ -228,47 +281,6 @@ def _recent(board: Scoreboard) -> RenderableType:
             Text(moment.text, style=_KINDS.get(moment.kind, "")),
         )
     return table
-
-
-def closing_table(board: Scoreboard) -> Table:
-    """The routes, most minutes saved first, and all together."""
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        title="Mean error in minutes, February on",
-        title_style="bold",
-        title_justify="left",
-        padding=(0, 1),
-        pad_edge=False,
-    )
-    table.add_column("route", no_wrap=True)
-    for name in ("flights", "untouched", "Driftloop", "change", "retrains", "versions"):
-        table.add_column(name, justify="right", no_wrap=True)
-    lines = sorted(
-        (line for line in board.results() if line.flights),
-        key=lambda line: line.driftloop - line.untouched,
-    )
-    for line in lines:
-        note = " (control)" if line.route == CONTROL else ""
-        table.add_row(*_cells(line, note), style="bold yellow" if note else "")
-    table.add_section()
-    table.add_row(*_cells(board.total(), ""), style="bold")
-    return table
-
-
-def _cells(line: RouteResult, note: str) -> list[str]:
-    return [
-        f"{line.route}{note}",
-        f"{line.flights:,}",
-        f"{line.untouched:.2f}",
-        f"{line.driftloop:.2f}",
-        signed_percent(line.saved),
-        str(line.retrains),
-        str(line.versions),
-    ]
-
-
-def _count(retrains: int) -> str:
-    return "1 retrain" if retrains == 1 else f"{retrains} retrains"
 
 
 def _date(event_ms: int) -> str:

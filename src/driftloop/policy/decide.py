@@ -36,6 +36,9 @@ from driftloop.policy.requests import Requests
 from driftloop.policy.tested import Tested
 from driftloop.settings import Profile
 
+NO_MODEL = "no model: set training.initial, or send a retrain command"
+"""What the status of a stream tells that has labelled records and no predictions."""
+
 FOREVER = 2**62
 """End of a snooze without an end, ms."""
 
@@ -273,6 +276,12 @@ class StreamDecider:
             return "warming-up"
         return "watched" if self._watched else "monitoring"
 
+    def _lacks_model(self) -> bool:
+        """Labelled records come, but nobody predicts them and no first model is on its way."""
+        wanted = self.profile.training.initial
+        predicted = self._version is not None or self._counters.losses > 0
+        return bool(self._windows) and not (wanted or predicted or self._pace.count)
+
     def _status(self) -> StreamStatus:
         counters = {name: getattr(self._counters, name) for name in Counters.__slots__}
         metrics = self._metrics
@@ -285,7 +294,9 @@ class StreamDecider:
             event_time=self._event_time,
             windows=self._windows,
             retrains=self._pace.count,
-            detail=self._approval.detail or self._detail,
+            detail=self._approval.detail
+            or self._detail
+            or (NO_MODEL if self._lacks_model() else ""),
             loss=metrics.get("loss"),
             corrected_loss=metrics.get("corrected_loss"),
             reference_loss=metrics.get("reference_loss"),

@@ -215,18 +215,12 @@ class Shared:
         return check_features(artifact, found[1]) if found else artifact
 
 
-def build_flow(settings: Settings | None = None) -> Dataflow:
-    """Wire the steps; connects to nothing.
-
-    Args:
-        settings: By default those of `driftloop.settings.load_settings`.
+def build_flow(settings: Settings) -> Dataflow:
+    """Wire the scorer's steps. Connects to nothing before it runs.
 
     Raises:
         SettingsError: ``scorer.topics`` or ``scorer.output`` is not usable.
     """
-    if settings is None:
-        stop.install()  # by the command or by plain bytewax.run: SIGTERM and Ctrl-C drain it
-        settings = load_settings()
     client = settings.kafka.client()
     shared = Shared(settings, KnownVersions(client, settings.topics.models).get)
     flow = Dataflow(NAME)
@@ -250,6 +244,12 @@ def build_flow(settings: Settings | None = None) -> Dataflow:
     scored = op.stateful_batch("score", items, partial(ScoreLogic, shared))
     op.output("write", op.merge("outgoing", scored, unread), KafkaSink(client))
     return flow
+
+
+def flow() -> Dataflow:
+    """The dataflow with the settings of the working directory; SIGTERM and Ctrl-C drain it."""
+    stop.install()
+    return build_flow(load_settings())
 
 
 def _versions(item: ControlItem | DeadLetter) -> list[tuple[str, ControlItem]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,27 @@ def test_status_names_a_silent_kafka_of_the_environment(monkeypatch: pytest.Monk
     assert result.exit_code == 1
     assert "127.0.0.1:1" in result.stdout
     assert "does not answer" in result.stdout
+
+
+def test_topic_without_a_kafka_says_how_to_start_one() -> None:
+    result = CliRunner().invoke(app, ["topic", "orders.lyon"])
+    assert result.exit_code == 1
+    assert "driftloop kafka up" in result.stdout
+
+
+@dataclass
+class _Handle:
+    bootstrap_servers: str = "127.0.0.1:29092"
+    how: str = "java"
+    started: bool = True
+
+
+def test_up_prints_the_line_to_export_and_how_to_make_a_topic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("driftloop.cli.kafka.ensure_broker", lambda **_: _Handle())
+    result = CliRunner().invoke(app, ["up"])
+    assert "\n  export KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:29092\n" in result.stdout
+    assert "driftloop kafka topic NAME   make a topic: it makes none by itself" in result.stdout
+    monkeypatch.setattr("driftloop.cli.kafka.ensure_broker", lambda **_: _Handle(how="environment"))
+    assert "export" not in CliRunner().invoke(app, ["up"]).stdout

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from driftloop.demo.closing import closing_table
 from driftloop.demo.flights import DAY_MS, Flights
 from driftloop.demo.page import chosen_routes, render_page, write_page
 from driftloop.demo.run import BEGIN_MS
 from driftloop.demo.scoreboard import RouteResult, Scoreboard
-from driftloop.demo.screen import Progress, Screen, closing_table, picture
+from driftloop.demo.screen import Progress, Screen, picture
 from driftloop.demo.svg import Lines, dumbbells, line_chart
 
 _VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -71,7 +72,33 @@ def test_the_page_shows_the_totals_and_every_route(board: Scoreboard) -> None:
     assert f"{total.driftloop:.2f} min" in text
     for route in board.flights.routes:
         assert f"<td>{route}</td>" in text
-    assert text.count("<svg") == 2 + len(chosen_routes(board))
+    assert text.count("<svg") == 4 + len(chosen_routes(board))
+
+
+def test_the_figures_say_what_became_of_every_request(board: Scoreboard) -> None:
+    """So that fewer versions than retrains and first models are no riddle."""
+    board.outcomes.update({"published": 5, "rejected": 1, "superseded": 0})
+    board.commanded = 5
+    text = render_page(board)
+    board.outcomes.clear()
+    board.commanded = 0
+    assert "2 retrains and 5 first models asked for: 5 published, 1 rejected" in text
+    assert "1 open at the end" in text
+    assert "<b>1</b><span>challengers rejected</span>" in text
+    assert "<b>0</b><span>requests superseded</span>" in text
+    assert "trainings failed" not in text
+    assert "<caption>" in text
+
+
+def test_a_narrow_window_gets_charts_of_its_own_width(board: Scoreboard) -> None:
+    """Scaled-down labels of wide ones could not be read."""
+    text = render_page(board)
+    narrow = re.findall(r'<div class="narrow"><svg viewBox="0 0 (\d+) ', text)
+    wide = re.findall(r'<div class="wide"><svg viewBox="0 0 (\d+) ', text)
+    assert len(narrow) == len(wide) == 2
+    assert all(int(width) <= 400 for width in narrow)
+    assert ".narrow { display: none; }" in text
+    assert re.search(r"max-width: 600px.*\.wide { display: none; }", text, re.DOTALL)
 
 
 def test_plots_are_well_formed_and_mark_retrains(board: Scoreboard) -> None:

@@ -26,7 +26,7 @@ from driftloop.messages import (
     TrainingFinished,
 )
 from driftloop.policy import StreamDecider, Tested
-from driftloop.settings import Policy, Profile
+from driftloop.settings import Policy, Profile, Training
 from tests.streams import STREAM, command
 from tests.unit.policy.windows import DAY, features, losses
 
@@ -323,3 +323,27 @@ def test_a_decider_that_was_put_away_goes_on_alike() -> None:
     for index in range(6):
         stored = pickle.loads(pickle.dumps(stored))  # noqa: S301
         assert kept.decide(asked(index)) == stored.decide(asked(index))
+
+
+def test_labelled_records_that_nobody_predicts_ask_for_a_first_model() -> None:
+    """Until there are predictions, a version, a request, or a first model that will come."""
+
+    def detail(state: StreamDecider, *, counted: int = 0) -> str:
+        window = dataclasses.replace(
+            losses([float("nan")] * 100), counters=Counters(losses=counted)
+        )
+        status = state.decide(Tested(window, "loss", [], {}))[-1]
+        assert isinstance(status, StreamStatus)
+        return status.detail
+
+    told = "no model: set training.initial, or send a retrain command"
+    assert detail(decider()) == told
+    assert detail(decider(), counted=100) == ""
+    first = Profile(training=Training(initial=300))
+    assert detail(StreamDecider(STREAM, "flights", first)) == ""
+    served = decider()
+    served.decide(VersionChanged("v1"))
+    assert detail(served) == ""
+    asked_for = decider()
+    asked_for.decide(Ordered(command("retrain"), [f"{STREAM}:0:0:9"], 10, None, 0, Counters()))
+    assert detail(asked_for) == ""

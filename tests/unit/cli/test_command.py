@@ -1,0 +1,91 @@
+"""``driftloop command`` refuses in words what no monitor would do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from typer.testing import CliRunner
+
+from driftloop.cli.app import app
+from driftloop.cli.command import HONOURED, ordered, to_ms
+from driftloop.detection.outputs import Counters, Ordered
+from driftloop.errors import SettingsError
+from driftloop.messages.events import Action
+from driftloop.policy import StreamDecider
+from driftloop.settings import Profile
+from tests.streams import STREAM, command
+
+PAGE = Path(__file__).parents[3] / "docs" / "events.md"
+
+
+def order(action: str, **more: Any) -> Any:
+    return ordered(action, STREAM, who="ada", why="test", **more)
+
+
+def _does_something(action: Action) -> bool:
+    """Whether an order changes what the decider emits or remembers, beyond its counters."""
+    decider = StreamDecider(STREAM, "flights", Profile())
+    if action == "unpin":
+        decider.decide(Ordered(command("pin"), [], 0, None, 0, Counters()))
+    before = {**vars(decider)}
+    events = decider.decide(Ordered(command(action), [f"{STREAM}:0:0:9"], 10, None, 0, Counters()))
+    after = {**vars(decider)}
+    before.pop("_counters"), after.pop("_counters")
+    return len(events) > 1 or before != after
+
+
+@pytest.mark.parametrize("action", get_args(Action))
+def test_the_command_knows_exactly_what_the_monitor_honours(action: Action) -> None:
+    """And so does the page of events."""
+    assert _does_something(action) == (action in HONOURED)
+    row = re.search(rf"^\| `{action}` \| (\w+) \|", PAGE.read_text("utf-8"), re.MULTILINE)
+    assert row is not None
+    assert row[1] == ("now" if action in HONOURED else "later")
+
+
+def test_every_order_has_an_id_of_its_own_and_its_time() -> None:
+    first, second = order("snooze", until="2026-01-01T00:00:00Z"), order("retrain")
+    assert first.until == 1_767_225_600_000
+    assert first.id != second.id
+    assert second.until is None
+    assert second.issued_at > 1_700_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("action", "more", "told"),
+    [
+        ("retrian", {}, "one of retrain, approve, reject, snooze, pin, unpin"),
+        ("rollback", {}, "reserved"),
+        ("pin", {"until": "2026-01-01"}, "with snooze only"),
+        ("snooze", {"until": "tomorrow"}, "RFC 3339"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(action: str, more: dict[str, str], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        order(action, **more)
+
+
+def test_times_with_a_zone_are_taken_by_it() -> None:
+    assert to_ms("2026-01-01T02:00:00+02:00") == to_ms("2026-01-01T00:00") == 1_767_225_600_000
+
+
+@pytest.mark.parametrize("stream", ["order.lyon", "orders.lyon"])
+def test_a_stream_without_a_profile_or_an_unknown_action_ends_with_status_2(
+    tmp_path: Path, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is sent: no Kafka is here."""
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    config = tmp_path / "driftloop.toml"
+    config.write_text(
+        "[kafka]\nbootstrap_servers = '127.0.0.1:1'\n[profiles.a]\ntopics = 'orders\\..+'\n"
+    )
+    action = "retrain" if stream == "order.lyon" else "dismiss"
+    result = CliRunner().invoke(
+        app,
+        ["command", action, stream, "--who", "ada", "--why", "x", "--config", str(config)],
+    )
+    assert result.exit_code == 2
+    assert ("profile matches" in result.output) == (action == "retrain")
