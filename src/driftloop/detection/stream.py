@@ -7,15 +7,14 @@ records were cut into batches does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from driftloop.criteria import parts_read
 from driftloop.detection.champion import BLOCK, ChampionLosses, predicts
+from driftloop.detection.closing import WindowCloser
 from driftloop.detection.contents import VOCABULARY, WindowContents
 from driftloop.detection.history import TrainingHistory
 from driftloop.detection.merge import PartitionMerger
@@ -30,6 +29,7 @@ from driftloop.detection.outputs import (
     StateChanged,
     VersionChanged,
 )
+from driftloop.detection.places import arrivals, widened
 from driftloop.detection.signals import Signal
 from driftloop.detection.versions import VersionTracker
 from driftloop.detection.watch import Watch
@@ -38,21 +38,14 @@ from driftloop.detection.windows import (
     CycleWindower,
     Window,
     extent,
-    merge_spans,
-    to_ranges,
 )
 from driftloop.messages import Command, ModelPublished, OffsetRange, TrainingFinished
 from driftloop.records import Columns, Joiner
-from driftloop.records.columns import Floats
 from driftloop.settings import CycleWindow, Profile
 from driftloop.settings.base import milliseconds
-from driftloop.settings.policy import VOTING
 
 MANY = 1 << 62
 """More rows than any batch has."""
-
-PHASES = 24
-"""Parts of a cycle whose mean losses are told apart."""
 
 
 class StreamTracker:
@@ -79,12 +72,11 @@ class StreamTracker:
         self._stage: Columns | None = None
         self._version: str | None = None  # whose losses the champion takes
         self._closed_before: int | None = None  # cycle windows below this are closed
-        self._closed_at: dict[str, float] = {}
         self._merger: PartitionMerger | None = None
         self._losses = self._windower()
         self._features = self._windower()
         self._contents = WindowContents(profile, parts_read(profile.policy))
-        self._votes = profile.policy.kind in VOTING
+        self._closer = WindowCloser(topic, profile, self._contents, self._history)
         self._watch = Watch(profile)
 
     def _windower(self) -> CountWindower | CycleWindower:
@@ -162,9 +154,9 @@ class StreamTracker:
         losses = {window.index: window for window in self._losses.close(before)}
         for index in sorted(features | losses):
             if index in features:
-                out.append(self._feature_window(features[index]))
+                out.append(self._closed_features(features[index]))
             if index in losses:
-                out.append(self._loss_window(losses[index]))
+                out.append(self._closed_losses(losses[index]))
         self._closed_before = before
 
     def _arrive(self, rows: Columns, out: list[Output]) -> None:
@@ -212,7 +204,7 @@ class StreamTracker:
         self.counters.pending = self._joiner.pending
         self.counters.evicted = self._joiner.evicted
         self.counters.duplicates = self._joiner.duplicates
-        at = _arrivals(rows, complete)
+        at = arrivals(rows, complete)
         sightings = self._watch.look(rows) if self._watch else []
         position = done = 0
         switch = -1
@@ -273,7 +265,7 @@ class StreamTracker:
         self._features.add(extent(rows), values)
         window = self._features.close()
         if window is not None:
-            out.append(self._feature_window(window))
+            out.append(self._closed_features(window))
 
     # Complete records
 
@@ -348,7 +340,7 @@ class StreamTracker:
             self._losses.add(where, values)
             window = self._losses.close()
             if window is not None:
-                out.append(self._loss_window(window))
+                out.append(self._closed_losses(window))
         if self._initial_due:
             self._check_initial(rows, out)
 
@@ -377,56 +369,11 @@ class StreamTracker:
 
     # Windows
 
-    def _span(self, kind: str, window: Window) -> float:
-        """Event time since the last window of that kind closed, ms."""
-        before = self._closed_at.get(kind, window.first_ts)
-        self._closed_at[kind] = max(before, window.last_ts)
-        if isinstance(self.profile.window, CycleWindow):
-            return float(milliseconds(self.profile.window.length))
-        return max(0.0, window.last_ts - before)
+    def _closed_losses(self, window: Window) -> LossWindow:
+        return self._closer.losses(window, self._versions.current, self._counted())
 
-    def _loss_window(self, window: Window) -> LossWindow:
-        self._history.window_closed()
-        parts = self._contents.unpack_losses(window.values)
-        return LossWindow(
-            index=window.index,
-            opened_at=int(window.first_ts),
-            closed_at=int(window.last_ts),
-            span_ms=self._span("loss", window),
-            ranges=to_ranges(self.topic, window.spans),
-            version=self._versions.current,
-            losses=parts.losses,
-            corrected=parts.corrected,
-            phases=self._phases(parts.ts),
-            labels=parts.labels,
-            scores=parts.scores,
-            training=self._history.ranges(self.topic),
-            labelled=self._history.rows,
-            counters=self._counted(),
-        )
-
-    def _phases(self, ts: Floats) -> Floats | None:
-        window = self.profile.window
-        if not isinstance(window, CycleWindow) or window.cycle is None:
-            return None
-        cycle = milliseconds(window.cycle)
-        return np.floor((ts % cycle) * PHASES / cycle)
-
-    def _feature_window(self, window: Window) -> FeatureWindow:
-        parts = self._contents.unpack_features(window.values)
-        return FeatureWindow(
-            index=window.index,
-            opened_at=int(window.first_ts),
-            closed_at=int(window.last_ts),
-            span_ms=self._span("features", window),
-            ranges=to_ranges(self.topic, window.spans),
-            version=self._versions.current,
-            x=parts.x,
-            codes=parts.codes,
-            scores=parts.scores,
-            training=self._history.ranges(self.topic) if self._votes else [],
-            counters=self._counted(),
-        )
+    def _closed_features(self, window: Window) -> FeatureWindow:
+        return self._closer.features(window, self._versions.current, self._counted())
 
     def _counted(self) -> Counters:
         late = self._merger.late if self._merger is not None else 0
@@ -450,7 +397,7 @@ class StreamTracker:
         labelled = self._history.rows
         if self._stage is not None:
             labelled += len(self._stage)
-            ranges = _widened(self.topic, ranges, self._stage)
+            ranges = widened(self.topic, ranges, self._stage)
         out.append(
             Ordered(event, ranges, labelled, self._versions.current, newest, self._counted())
         )
@@ -460,24 +407,3 @@ class StreamTracker:
         """The stream's topic appeared, fell silent, spoke again, is refused or is gone."""
         newest = None if self.newest_ts is None else int(self.newest_ts)
         return [StateChanged(state, newest, self._versions.current, self._counted(), detail)]
-
-
-def _arrivals(rows: Columns, complete: Columns) -> npt.NDArray[np.intp]:
-    """The row with which each complete record became so, ascending."""
-    if complete is rows:
-        return np.arange(len(rows))
-    ordered = bool((np.diff(rows.offsets) > 0).all())  # not where partitions were merged
-    if ordered and (rows.partitions == rows.partitions[0]).all():
-        return np.searchsorted(rows.offsets, complete.offsets)
-    places = zip(rows.partitions.tolist(), rows.offsets.tolist(), strict=True)
-    index = {place: i for i, place in enumerate(places)}
-    found = zip(complete.partitions.tolist(), complete.offsets.tolist(), strict=True)
-    return np.array([index[place] for place in found], np.intp)
-
-
-def _widened(topic: str, ranges: Iterable[str], rows: Columns) -> list[str]:
-    spans = {}
-    for text in ranges:
-        known = OffsetRange.parse(text)
-        spans[known.partition] = (known.first, known.last)
-    return to_ranges(topic, merge_spans([spans, extent(rows).spans]))
