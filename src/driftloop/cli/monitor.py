@@ -14,11 +14,11 @@ from driftloop.cli.flows import (
     Processes,
     ProcessId,
     Workers,
+    cluster,
     console,
     load,
     make_topics,
     serve_metrics,
-    split_addresses,
 )
 from driftloop.engine.run import run_flow
 
@@ -39,6 +39,7 @@ def monitor(
 
     Ctrl-C or SIGTERM drains what was read and exits 0; the next start goes on from there.
     """
+    members = cluster(processes, process_id, addresses)
     logs.configure()
     settings = load(config)
     serve_metrics(metrics)
@@ -60,6 +61,6 @@ def monitor(
         recovery=Path(recovery) if recovery else None,
         epoch_seconds=settings.monitor.epoch.total_seconds(),
         process_id=process_id,
-        addresses=split_addresses(addresses),
+        addresses=members,
         setup="driftloop.logs:configure",
     )
