@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from driftloop.settings.base import Duration, Section, milliseconds
+from driftloop.settings.base import Duration, MisfitError, Section, format_duration, milliseconds
 
 Task = Literal["regression", "binary", "multiclass"]
 Loss = Literal["absolute", "squared", "log_loss", "zero_one"]
@@ -64,9 +64,12 @@ class Features(Section):
         names = [*self.numeric, *self.categorical]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"each feature is named once; twice: {', '.join(twice)}")
+            key = "numeric" if set(twice) & set(self.numeric) else "categorical"
+            rule = f"each feature is named once; twice: {', '.join(twice)}"
+            raise MisfitError((key, rule, repr(getattr(self, key)), ("numeric", "categorical")))
         if self.array and self.categorical:
-            raise ValueError("an array of features is numeric; categorical must be empty")
+            rule = "empty, as an array of features is numeric"
+            raise MisfitError(("categorical", rule, repr(self.categorical), ("array",)))
         return self
 
 
@@ -100,11 +103,14 @@ class CycleWindow(Section):
     @model_validator(mode="after")
     def _whole_cycles(self) -> Self:
         if milliseconds(self.length) < 1:
-            raise ValueError("length must be longer than 0")
+            shown = repr(format_duration(self.length))
+            raise MisfitError(("length", "longer than 0", shown, ()))
         if self.cycle is not None and (
             milliseconds(self.cycle) < 1 or milliseconds(self.length) % milliseconds(self.cycle)
         ):
-            raise ValueError("length must be a whole number of cycles")
+            length, cycle = format_duration(self.length), format_duration(self.cycle)
+            rule = f"a whole number of cycles of {cycle}"
+            raise MisfitError(("length", rule, repr(length), ("cycle",)))
         return self
 
 
@@ -246,22 +252,26 @@ class Profile(Section):
 
     @model_validator(mode="after")
     def _together(self) -> Self:
-        faults = []
+        faults: list[tuple[str, str, str, tuple[str, ...]]] = []
         if self.loss not in LOSSES_OF_TASK[self.task]:
             allowed = ", ".join(LOSSES_OF_TASK[self.task])
-            faults.append(f"task {self.task} has loss {allowed}; got {self.loss}")
+            rule = f"{allowed}, as fits task {self.task}"
+            faults.append(("loss", rule, repr(self.loss), ("task",)))
         if self.task == "multiclass" and len(self.classes) < 2:
-            faults.append("task multiclass needs 'classes', two or more labels")
+            rule = "two or more labels, as task multiclass needs them"
+            faults.append(("classes", rule, repr(self.classes), ("task",)))
         if self.task == "binary" and self.classes and len(self.classes) != 2:
-            faults.append(f"task binary has no classes or two; got {len(self.classes)}")
+            rule = "two labels or none, as task is binary"
+            faults.append(("classes", rule, repr(self.classes), ("task",)))
         if (self.model.kind == "mlp_classifier") == (self.task == "regression") and (
             self.model.kind != "linear"
         ):
-            faults.append(f"model {self.model.kind} does not fit task {self.task}")
+            rule = f"a kind that fits task {self.task}"
+            faults.append(("model.kind", rule, repr(self.model.kind), ("task", "model")))
         if self.training.window is None and self.training.records is None:
             object.__setattr__(self, "training", self.training.model_copy(update={"records": 2000}))
         if faults:
-            raise ValueError("; ".join(faults))
+            raise MisfitError(*faults)
         return self
 
     @property
