@@ -6,17 +6,23 @@ import os
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+import structlog
 import typer
 from rich.console import Console
 
-from driftloop.errors import KafkaUnavailableError, SettingsError
+from driftloop import __version__
+from driftloop.cli.settings import load_checked
+from driftloop.engine import stop
+from driftloop.errors import KafkaUnavailableError
 from driftloop.kafka.topics import driftloop_topics, ensure_topics, partition_counts
-from driftloop.settings import Settings, load_settings
+from driftloop.kafka.waiting import wait_for_kafka
+from driftloop.settings import Settings
 from driftloop.settings.base import is_address
 from driftloop.settings.load import FILE_VARIABLE
 
 _ANSWER_SECONDS = 15.0
 
+_log = structlog.get_logger(__name__)
 console = Console(stderr=True, highlight=False)
 
 Config = Annotated[
@@ -44,15 +50,34 @@ def load(config: Path | None) -> Settings:
 
     Processes that the command starts read the same file.
     """
-    try:
-        settings = load_settings(config)
-        settings.kafka.client()
-    except SettingsError as error:
-        console.print(f"[bold red]Error:[/] {error}", soft_wrap=True)
-        raise typer.Exit(2) from error
+    settings = load_checked(config)
     if config is not None:
         os.environ[FILE_VARIABLE] = str(config.resolve())
     return settings
+
+
+def ready(settings: Settings) -> None:
+    """Wait for Kafka and make Driftloop's own topics; a signal ends the command with status 0.
+
+    Raises:
+        KafkaError: A topic cannot be made.
+    """
+    with stop.handling():
+        if not wait_for_kafka(settings.kafka.client(), stop.requested):
+            raise typer.Exit
+        make_topics(settings)
+        if stop.requested():
+            raise typer.Exit
+
+
+def started(event: str, settings: Settings) -> None:
+    """Log that a part begins: where, which version, and on what."""
+    _log.info(
+        event,
+        version=__version__,
+        kafka=settings.kafka.bootstrap_servers,
+        profiles={name: profile.topics for name, profile in settings.profiles.items()},
+    )
 
 
 def make_topics(settings: Settings) -> None:

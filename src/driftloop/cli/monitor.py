@@ -17,8 +17,9 @@ from driftloop.cli.flows import (
     cluster,
     console,
     load,
-    make_topics,
+    ready,
     serve_metrics,
+    started,
 )
 from driftloop.engine.run import run_flow
 
@@ -43,7 +44,7 @@ def monitor(
     logs.configure()
     settings = load(config)
     serve_metrics(metrics)
-    make_topics(settings)
+    ready(settings)
     recovery = settings.monitor.recovery
     if console.is_terminal:
         patterns = ", ".join(profile.topics for profile in settings.profiles.values())
@@ -54,6 +55,7 @@ def monitor(
             soft_wrap=True,
         )
         console.print("  Ctrl-C drains and stops.")
+    started("monitor.started", settings)
     run_flow(
         "driftloop.monitor.flow:flow",
         processes=processes,

@@ -18,8 +18,9 @@ from driftloop.cli.flows import (
     cluster,
     console,
     load,
-    make_topics,
+    ready,
     serve_metrics,
+    started,
 )
 from driftloop.engine.run import run_flow
 
@@ -45,7 +46,7 @@ def scorer(
     logs.configure()
     settings = load(config)
     serve_metrics(metrics)
-    make_topics(settings)
+    ready(settings)
     if console.is_terminal:
         console.print(
             f"Scoring topics that match [bold]{settings.scorer.topics}[/] into "
@@ -54,6 +55,7 @@ def scorer(
             soft_wrap=True,
         )
         console.print("  Ctrl-C drains and stops.")
+    started("scorer.started", settings)
     run_flow(
         "driftloop.scorer.flow:build_flow",
         processes=processes,

@@ -19,6 +19,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka import KafkaError as ClientError
 
+from driftloop import __version__
 from driftloop.errors import KafkaError, KafkaUnavailableError
 from driftloop.heartbeat import Heartbeat
 from driftloop.kafka import codes
@@ -136,7 +137,13 @@ class TrainerService:
             on_revoke=self._on_revoke,
             on_lost=self._on_revoke,
         )
-        _log.info("trainer.started", instance=self._instance, device=str(self._device))
+        _log.info(
+            "trainer.started",
+            version=__version__,
+            kafka=self._settings.kafka.bootstrap_servers,
+            instance=self._instance,
+            device=str(self._device),
+        )
         try:
             self._loop(consumer, publisher, history)
         except _StoppedError:

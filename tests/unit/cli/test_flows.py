@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 
 import pytest
+import structlog
 import typer
 from typer.testing import CliRunner
 
@@ -12,6 +14,13 @@ from driftloop.cli import monitor, scorer, trainer
 from driftloop.cli.flows import cluster, serve_metrics
 
 TWO = "a:1;b:2"
+
+
+@pytest.fixture(autouse=True)
+def _unconfigured() -> Iterator[None]:
+    """Commands set up logging to the runner's own stream, which is closed after it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize(
