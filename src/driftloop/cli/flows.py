@@ -14,6 +14,7 @@ from driftloop import __version__
 from driftloop.cli.settings import load_checked
 from driftloop.engine import stop
 from driftloop.errors import KafkaUnavailableError
+from driftloop.heartbeat import Heartbeat, Part
 from driftloop.kafka.topics import driftloop_topics, ensure_topics, partition_counts
 from driftloop.kafka.waiting import wait_for_kafka
 from driftloop.settings import Settings
@@ -56,14 +57,15 @@ def load(config: Path | None) -> Settings:
     return settings
 
 
-def ready(settings: Settings) -> None:
+def ready(part: Part, settings: Settings) -> None:
     """Wait for Kafka and make Driftloop's own topics; a signal ends the command with status 0.
 
     Raises:
         KafkaError: A topic cannot be made.
     """
+    beat = Heartbeat(settings.home, part).beat
     with stop.handling():
-        if not wait_for_kafka(settings.kafka.client(), stop.requested):
+        if not wait_for_kafka(settings.kafka.client(), stop.requested, beat):
             raise typer.Exit
         make_topics(settings)
         if stop.requested():

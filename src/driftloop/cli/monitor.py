@@ -44,7 +44,7 @@ def monitor(
     logs.configure()
     settings = load(config)
     serve_metrics(metrics)
-    ready(settings)
+    ready("monitor", settings)
     recovery = settings.monitor.recovery
     if console.is_terminal:
         patterns = ", ".join(profile.topics for profile in settings.profiles.values())

@@ -46,7 +46,7 @@ def scorer(
     logs.configure()
     settings = load(config)
     serve_metrics(metrics)
-    ready(settings)
+    ready("scorer", settings)
     if console.is_terminal:
         console.print(
             f"Scoring topics that match [bold]{settings.scorer.topics}[/] into "

@@ -17,6 +17,7 @@ from driftloop import logs
 from driftloop.cli.extras import need
 from driftloop.cli.flows import Config, Metrics, console, load, serve_metrics
 from driftloop.errors import Fault, SettingsError, StoreError
+from driftloop.heartbeat import Heartbeat
 from driftloop.kafka.waiting import wait_for_kafka
 from driftloop.models import ModelStore
 from driftloop.models.store import LASTING
@@ -57,7 +58,9 @@ def trainer(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     check_store(settings.store)
-    if not wait_for_kafka(settings.kafka.client(), lambda: bool(asked)):
+    if not wait_for_kafka(
+        settings.kafka.client(), lambda: bool(asked), Heartbeat(settings.home, "trainer").beat
+    ):
         return
     from driftloop.trainer.service import TrainerService  # noqa: PLC0415  # needs torch, is slow
 

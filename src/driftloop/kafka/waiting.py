@@ -24,12 +24,15 @@ _DEFAULT = KafkaSettings.model_fields["bootstrap_servers"].default
 _log = structlog.get_logger(__name__)
 
 
-def wait_for_kafka(client: Mapping[str, Any], ended: Callable[[], bool]) -> bool:
+def wait_for_kafka(
+    client: Mapping[str, Any], ended: Callable[[], bool], beat: Callable[[], object]
+) -> bool:
     """Wait until a broker answers.
 
     Args:
         client: Client properties.
-        ended: Asked a few times a second whether to give up.
+        ended: Asked about once a second whether to give up.
+        beat: Called as often: who waits is alive.
 
     Returns:
         Whether a broker answers; False when `ended` said so first.
@@ -45,6 +48,7 @@ def wait_for_kafka(client: Mapping[str, Any], ended: Callable[[], bool]) -> bool
     admin = AdminClient(properties, logger=client_logger())
     told, quiet_until = "", 0.0
     while not ended():
+        beat()
         try:
             admin.list_topics(timeout=_TRY_SECONDS)
         except KafkaException as error:

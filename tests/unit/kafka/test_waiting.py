@@ -11,6 +11,7 @@ from driftloop.kafka.broker import BrokerStatus
 
 def test_waiting_tells_at_once_and_ends_when_asked_to() -> None:
     asked: list[bool] = []
+    beats: list[bool] = []
 
     def ended() -> bool:
         asked.append(True)
@@ -18,9 +19,10 @@ def test_waiting_tells_at_once_and_ends_when_asked_to() -> None:
 
     with capture_logs() as lines:
         client = {"bootstrap.servers": "127.0.0.1:1"}
-        assert not waiting.wait_for_kafka(client, ended)
+        assert not waiting.wait_for_kafka(client, ended, lambda: beats.append(True))
     told = [line for line in lines if line["event"] == "kafka.waiting"]
     assert 1 <= len(told) < 4
+    assert len(beats) == 3, "who waits is alive"
     assert told[0]["servers"] == "127.0.0.1:1"
 
 
