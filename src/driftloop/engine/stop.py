@@ -47,16 +47,19 @@ def request() -> None:
     _event.set()
 
 
-def _handle(number: int, _frame: FrameType | None) -> None:
+def _handle(_number: int, _frame: FrameType | None) -> None:
     if _event.is_set():
         # No clean-up on purpose: the second signal is for a flow that does not end.
         os._exit(FORCED)
     _event.set()
-    _log.info("stop.requested", signal=signal.Signals(number).name)
 
 
 class _Waker:
-    """Hears signals while the main thread waits inside Bytewax and runs no handler of Python's."""
+    """Hears signals in a thread of its own.
+
+    The main thread runs no handler of Python's while it waits inside Bytewax, and a handler must
+    not log: the line that it interrupts may hold the log's lock.
+    """
 
     def __init__(self) -> None:
         self._ear, self._mouth = socket.socketpair()
@@ -69,10 +72,14 @@ class _Waker:
         with self._ear:
             while heard := self._ear.recv(16):
                 for number in heard:
-                    if number in SIGNALS and not _runs.wait(GRACE_SECONDS) and not self._closed:
-                        name = signal.Signals(number).name
-                        _log.info("stop.before_start", signal=name)
-                        os._exit(0)
+                    if number in SIGNALS and not self._closed:
+                        self._tell(signal.Signals(number).name)
+
+    def _tell(self, name: str) -> None:
+        _log.info("stop.requested", signal=name)
+        if not _runs.wait(GRACE_SECONDS) and not self._closed:
+            _log.info("stop.before_start", signal=name)
+            os._exit(0)
 
     def close(self) -> None:
         """Leave all as it was."""

@@ -343,7 +343,9 @@ class TrainerService:
     def _breathe(self) -> None:
         """Between two tries while the broker is away."""
         self._heartbeat.beat()
-        if self._stopping.wait(_POLL_SECONDS):
+        # No waiting on the event: a signal's handler sets it, and would find its lock held.
+        time.sleep(_POLL_SECONDS)
+        if self._stopping.is_set():
             raise _StoppedError
 
     def _patiently(self, call: Callable[[], None]) -> None:

@@ -246,3 +246,26 @@ def test_a_signal_ends_a_process_that_waits_for_its_peers(number: signal.Signals
 def test_a_process_has_its_place_in_the_cluster(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(DriftloopError, match=said):
         run_flow(tiny(), **arguments)
+
+
+LOGGING = """
+import os, signal, sys
+import structlog
+from driftloop import logs
+from driftloop.engine import stop
+
+logs.configure(json=True)
+with stop.handling():
+    with structlog.PrintLogger(sys.stderr)._lock:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.requested()
+print("ended")
+"""
+
+
+def test_a_signal_that_comes_while_a_line_is_logged_blocks_nothing() -> None:
+    """The log's lock is held by the very thread that runs the handler."""
+    ended = subprocess.run(
+        [sys.executable, "-c", LOGGING], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert ended.stdout == "ended\n"
