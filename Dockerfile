@@ -36,7 +36,7 @@ FROM python AS runtime
 RUN groupadd --gid 10001 driftloop \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/driftloop driftloop \
     && install --directory --owner 10001 --group 10001 --mode 0750 \
-        /run/driftloop /var/lib/driftloop /var/lib/driftloop/recovery \
+        /run/driftloop /var/lib/driftloop /var/lib/driftloop/recovery /var/lib/driftloop/recovery-scorer \
         /var/lib/driftloop/models /var/lib/driftloop/demo
 COPY flows /app/flows
 ENV PATH=/opt/driftloop/bin:$PATH \

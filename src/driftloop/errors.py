@@ -65,7 +65,8 @@ class SettingsError(DriftloopError):
             faults = [Fault(source or "settings", "it as given", faults)]
         self.faults = list(faults)
         self.source = source
-        head = f"{len(self.faults)} fault(s) in {source or 'the settings'}:"
+        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+        head = f"{count} in {source or 'the settings'}:"
         super().__init__("\n".join([head, *(f"  {fault}" for fault in self.faults)]))
 
 

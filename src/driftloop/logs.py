@@ -8,6 +8,30 @@ import sys
 
 import structlog
 
+_CLIENT = "driftloop.kafka"
+
+
+def client_logger() -> logging.Logger:
+    """Where a Kafka client's own lines go: ``Consumer(…, logger=client_logger())``.
+
+    They become events ``kafka.client`` of the log that `configure` sets up.
+    """
+    logger = logging.getLogger(_CLIENT)
+    logger.propagate = False
+    if not logger.handlers:
+        logger.addHandler(_ClientLines())
+    return logger
+
+
+class _ClientLines(logging.Handler):
+    """Turns librdkafka's lines into key-value lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one line as an event of its level."""
+        structlog.get_logger(_CLIENT).log(
+            record.levelno, "kafka.client", message=record.getMessage().strip()
+        )
+
 
 def configure(*, json: bool | None = None, level: str | None = None) -> None:
     """Send logs to standard error.

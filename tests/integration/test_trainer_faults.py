@@ -22,7 +22,7 @@ from driftloop.trainer.service import TrainerService
 from tests.integration.trainer_rig import TrainerRig, end
 
 _KILLS = 10
-_MARKS = ("trainer started", "partitions assigned", "batch begun")
+_MARKS = ("trainer.started", "trainer.partitions_assigned", "trainer.batch_begun")
 
 
 @pytest.fixture
@@ -90,8 +90,8 @@ def test_sigterm_ends_the_trainer_with_exit_code_0_and_an_unfinished_batch_is_se
         text = rig.config.read_text()
         rig.config.write_text(text.replace("epochs = 100000", "epochs = 100000, patience = 99999"))
         process = rig.start()
-        _wait(lambda: "partitions assigned" in rig.log)
-        _wait(lambda: "batch begun" in rig.log)
+        _wait(lambda: "trainer.partitions_assigned" in rig.log)
+        _wait(lambda: "trainer.batch_begun" in rig.log)
         began = time.monotonic()
         assert end(process) == 0, rig.log
         assert time.monotonic() - began < 10
@@ -106,7 +106,7 @@ def test_sigterm_ends_the_trainer_with_exit_code_0_and_an_unfinished_batch_is_se
 
 def test_idle_trainer_ends_on_ctrl_c_with_exit_code_0(rig: TrainerRig) -> None:
     process = rig.start()
-    _wait(lambda: "partitions assigned" in rig.log)
+    _wait(lambda: "trainer.partitions_assigned" in rig.log)
     assert end(process, signal.SIGINT) == 0
     assert "Traceback" not in rig.log
 
@@ -117,12 +117,12 @@ def test_partitions_taken_away_in_mid_work_are_served_once_by_their_new_owner(
     streams = [rig.stream(f"streams.s{i}", 60, seed=i) for i in range(8)]
     first = rig.start(DRIFTLOOP_TRAINER__INSTANCE=f"{rig.prefix}-1")
     requests = [rig.request(*one, tag=0) for one in streams]
-    _wait(lambda: "partitions assigned" in rig.log)
+    _wait(lambda: "trainer.partitions_assigned" in rig.log)
     second = rig.start(DRIFTLOOP_TRAINER__INSTANCE=f"{rig.prefix}-2")
     try:
         for i in range(1, 4):
             requests += [rig.request(*one, tag=i) for one in streams]
-        _wait(lambda: rig.log.count("partitions assigned") > 1)
+        _wait(lambda: rig.log.count("trainer.partitions_assigned") > 1)
         assert end(first) == 0
         requests += [rig.request(*one, tag="last") for one in streams]
         rig.wait_for(requests)
@@ -137,12 +137,12 @@ def test_partitions_taken_away_in_mid_work_are_served_once_by_their_new_owner(
 def test_a_rival_of_the_same_instance_name_fences_the_older_which_says_so(rig: TrainerRig) -> None:
     topic, data = rig.stream("streams.a", 60)
     older = rig.start()
-    _wait(lambda: "partitions assigned" in rig.log)
+    _wait(lambda: "trainer.partitions_assigned" in rig.log)
     first = rig.request(topic, data)
     rig.wait_for([first])
     newer = rig.start(DRIFTLOOP_TRAINER__GROUP=f"{rig.prefix}.other")
     try:
-        _wait(lambda: rig.log.count("partitions assigned") > 1)
+        _wait(lambda: rig.log.count("trainer.partitions_assigned") > 1)
         second = rig.request(topic, data, tag=2)
         assert older.wait(30) == 1
         assert "trainer.instance" in rig.log

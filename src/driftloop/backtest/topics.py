@@ -15,8 +15,9 @@ from driftloop.backtest.address import FORM, Bound, parse_address
 from driftloop.backtest.jsonlines import table_of
 from driftloop.backtest.source import PREVIEW_ROWS, PREVIEW_STREAMS, Source, StreamData
 from driftloop.errors import DataError, KafkaError, KafkaUnavailableError
+from driftloop.kafka import codes
 from driftloop.kafka.contents import contents
-from driftloop.kafka.ranges import EARLIEST, LATEST, Place, offsets_of, read_ranges
+from driftloop.kafka.ranges import Place, offsets_of, read_ranges
 from driftloop.messages import OffsetRange
 from driftloop.monitor.decode import refused
 from driftloop.monitor.items import stream_of, topic_of
@@ -95,8 +96,8 @@ class KafkaSource(Source):
         """Ranges of each topic that has records within the bounds."""
         admin = AdminClient({"log_level": 2, **self._client})
         places = {(topic, part) for topic, many in self._topics.items() for part in range(many)}
-        low = offsets_of(admin, places, EARLIEST, _TIMEOUT)
-        high = offsets_of(admin, places, LATEST, _TIMEOUT)
+        low = offsets_of(admin, places, codes.EARLIEST, _TIMEOUT)
+        high = offsets_of(admin, places, codes.LATEST, _TIMEOUT)
 
         def at(bound: Bound, inclusive: int) -> dict[Place, int]:
             if bound.kind == "earliest":

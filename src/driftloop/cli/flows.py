@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
+import structlog
 import typer
 from rich.console import Console
 
-from driftloop.errors import Fault, KafkaUnavailableError, SettingsError
+from driftloop import __version__
+from driftloop.cli.settings import load_checked
+from driftloop.engine import stop
+from driftloop.errors import KafkaUnavailableError
+from driftloop.heartbeat import Heartbeat, Part
 from driftloop.kafka.topics import driftloop_topics, ensure_topics, partition_counts
-from driftloop.settings import Settings, load_settings
+from driftloop.kafka.waiting import wait_for_kafka
+from driftloop.settings import Settings
+from driftloop.settings.base import is_address
 from driftloop.settings.load import FILE_VARIABLE
 
 _ANSWER_SECONDS = 15.0
 
+_log = structlog.get_logger(__name__)
 console = Console(stderr=True, highlight=False)
 
 Config = Annotated[
@@ -43,15 +51,35 @@ def load(config: Path | None) -> Settings:
 
     Processes that the command starts read the same file.
     """
-    try:
-        settings = load_settings(config)
-        settings.kafka.client()
-    except SettingsError as error:
-        console.print(f"[bold red]Error:[/] {error}", soft_wrap=True)
-        raise typer.Exit(2) from error
+    settings = load_checked(config)
     if config is not None:
         os.environ[FILE_VARIABLE] = str(config.resolve())
     return settings
+
+
+def ready(part: Part, settings: Settings) -> None:
+    """Wait for Kafka and make Driftloop's own topics; a signal ends the command with status 0.
+
+    Raises:
+        KafkaError: A topic cannot be made.
+    """
+    beat = Heartbeat(settings.home, part).beat
+    with stop.handling():
+        if not wait_for_kafka(settings.kafka.client(), stop.requested, beat):
+            raise typer.Exit
+        make_topics(settings)
+        if stop.requested():
+            raise typer.Exit
+
+
+def started(event: str, settings: Settings) -> None:
+    """Log that a part begins: where, which version, and on what."""
+    _log.info(
+        event,
+        version=__version__,
+        kafka=settings.kafka.bootstrap_servers,
+        profiles={name: profile.topics for name, profile in settings.profiles.items()},
+    )
 
 
 def make_topics(settings: Settings) -> None:
@@ -74,26 +102,52 @@ def make_topics(settings: Settings) -> None:
     ensure_topics(client, specs)
 
 
-def split_addresses(addresses: str | None) -> list[str] | None:
-    """Addresses as a list, or None where there are none."""
-    return [part for part in addresses.split(";") if part] if addresses else None
+def cluster(processes: int, process_id: int | None, addresses: str | None) -> list[str] | None:
+    """Addresses of a cluster that is started elsewhere, or None where there is none.
+
+    Raises:
+        typer.BadParameter: The options do not fit together; exit status 2.
+    """
+    if addresses is None:
+        if process_id is not None:
+            _refuse("--addresses", "--process-id needs the addresses of all processes")
+        return None
+    if processes > 1:
+        _refuse("--processes", "either --processes, or --process-id with --addresses")
+    found = [part.strip() for part in addresses.split(";") if part.strip()]
+    for one in found:
+        if not is_address(one):
+            _refuse("--addresses", f"host:port with ';' between them, got {one!r}")
+    if len(set(found)) < len(found) or not found:
+        _refuse("--addresses", f"one address for each process, got {addresses!r}")
+    if process_id is None:
+        _refuse("--process-id", f"--addresses need this process's number, 0 to {len(found) - 1}")
+    elif process_id >= len(found):
+        _refuse(
+            "--process-id",
+            f"0 to {len(found) - 1}, as --addresses names {len(found)}; got {process_id}",
+        )
+    return found
+
+
+def _refuse(option: str, rule: str) -> NoReturn:
+    raise typer.BadParameter(rule, param_hint=option)
 
 
 def serve_metrics(where: str) -> None:
     """Serve this process's metrics at ``HOST:PORT``, or nowhere for an empty text.
 
     Raises:
-        SettingsError: The text has another form, or nothing can listen there.
+        typer.BadParameter: The text has another form, or nothing can listen there.
     """
     if not where:
         return
+    if not is_address(where if where.rpartition(":")[0] else f"localhost{where}"):
+        _refuse("--metrics", f"HOST:PORT, as 127.0.0.1:9464, got {where!r}")
     from prometheus_client import start_http_server  # noqa: PLC0415  # only where asked for
 
     host, _, port = where.rpartition(":")
-    if not port.isdigit():
-        raise SettingsError([Fault("--metrics", repr(where), "HOST:PORT, as 127.0.0.1:9464")])
     try:
-        start_http_server(int(port), addr=host or "127.0.0.1")
-    except (OSError, OverflowError) as error:
-        rule = f"free to listen on ({error})"
-        raise SettingsError([Fault("--metrics", repr(where), rule)]) from error
+        start_http_server(int(port), addr=host.strip("[]") or "127.0.0.1")
+    except OSError as error:
+        _refuse("--metrics", f"an address that is free to listen on, got {where!r} ({error})")

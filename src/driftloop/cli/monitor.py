@@ -14,11 +14,12 @@ from driftloop.cli.flows import (
     Processes,
     ProcessId,
     Workers,
+    cluster,
     console,
     load,
-    make_topics,
+    ready,
     serve_metrics,
-    split_addresses,
+    started,
 )
 from driftloop.engine.run import run_flow
 
@@ -39,10 +40,11 @@ def monitor(
 
     Ctrl-C or SIGTERM drains what was read and exits 0; the next start goes on from there.
     """
+    members = cluster(processes, process_id, addresses)
     logs.configure()
     settings = load(config)
     serve_metrics(metrics)
-    make_topics(settings)
+    ready("monitor", settings)
     recovery = settings.monitor.recovery
     if console.is_terminal:
         patterns = ", ".join(profile.topics for profile in settings.profiles.values())
@@ -53,6 +55,7 @@ def monitor(
             soft_wrap=True,
         )
         console.print("  Ctrl-C drains and stops.")
+    started("monitor.started", settings)
     run_flow(
         "driftloop.monitor.flow:flow",
         processes=processes,
@@ -60,6 +63,6 @@ def monitor(
         recovery=Path(recovery) if recovery else None,
         epoch_seconds=settings.monitor.epoch.total_seconds(),
         process_id=process_id,
-        addresses=split_addresses(addresses),
+        addresses=members,
         setup="driftloop.logs:configure",
     )

@@ -15,11 +15,12 @@ from driftloop.cli.flows import (
     Processes,
     ProcessId,
     Workers,
+    cluster,
     console,
     load,
-    make_topics,
+    ready,
     serve_metrics,
-    split_addresses,
+    started,
 )
 from driftloop.engine.run import run_flow
 
@@ -41,10 +42,11 @@ def scorer(
     Ctrl-C or SIGTERM finishes what was read and exits 0; the next start goes on from there.
     """
     need("scorer", "safetensors")
+    members = cluster(processes, process_id, addresses)
     logs.configure()
     settings = load(config)
     serve_metrics(metrics)
-    make_topics(settings)
+    ready("scorer", settings)
     if console.is_terminal:
         console.print(
             f"Scoring topics that match [bold]{settings.scorer.topics}[/] into "
@@ -53,6 +55,7 @@ def scorer(
             soft_wrap=True,
         )
         console.print("  Ctrl-C drains and stops.")
+    started("scorer.started", settings)
     run_flow(
         "driftloop.scorer.flow:flow",
         processes=processes,
@@ -60,6 +63,6 @@ def scorer(
         recovery=Path(settings.scorer.recovery) if settings.scorer.recovery else None,
         epoch_seconds=settings.monitor.epoch.total_seconds(),
         process_id=process_id,
-        addresses=split_addresses(addresses),
+        addresses=members,
         setup="driftloop.logs:configure",
     )

@@ -9,17 +9,25 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
+import structlog
 import typer
 from rich.console import Console
 
 from driftloop import logs
 from driftloop.cli.extras import need
 from driftloop.cli.flows import Config, Metrics, console, load, serve_metrics
+from driftloop.errors import Fault, SettingsError, StoreError
+from driftloop.heartbeat import Heartbeat
+from driftloop.kafka.waiting import wait_for_kafka
+from driftloop.models import ModelStore
+from driftloop.models.store import LASTING
+from driftloop.settings import StoreSettings
 
 if TYPE_CHECKING:
     from driftloop.trainer.service import TrainerService
     from driftloop.trainer.work import Result
 
+_log = structlog.get_logger(__name__)
 app = typer.Typer(add_completion=False)
 
 
@@ -49,12 +57,34 @@ def trainer(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    check_store(settings.store)
+    if not wait_for_kafka(
+        settings.kafka.client(), lambda: bool(asked), Heartbeat(settings.home, "trainer").beat
+    ):
+        return
     from driftloop.trainer.service import TrainerService  # noqa: PLC0415  # needs torch, is slow
 
     report = _reporter(console) if console.is_terminal else _silent
     services.append(TrainerService(settings, once=once, report=report))
     if not asked:
         services[0].run()
+
+
+def check_store(settings: StoreSettings) -> None:
+    """See that models can be written, before anything is trained.
+
+    Raises:
+        SettingsError: They cannot, and that does not pass by itself.
+    """
+    try:
+        ModelStore(settings).probe()
+    except StoreError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno not in LASTING:
+            _log.warning("trainer.store_unwritable", uri=settings.uri, why=str(error))
+            return
+        rule = f"a place where models can be written ({error})"
+        raise SettingsError([Fault("store.uri", repr(settings.uri), rule)]) from error
 
 
 def _silent(results: Sequence[Result], seconds: float) -> None:

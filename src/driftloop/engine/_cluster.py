@@ -37,6 +37,7 @@ def run_cluster(task: Mapping[str, Any], processes: int) -> None:
     """
     addresses = [f"127.0.0.1:{port}" for port in free_ports(processes)]
     children: list[subprocess.Popen[bytes]] = []
+    stop.running()
     try:
         for number in range(processes):
             spec = json.dumps({**task, "process_id": number, "addresses": addresses})

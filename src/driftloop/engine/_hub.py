@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -17,6 +16,8 @@ from driftloop.engine import _metrics
 from driftloop.engine._quiet import Quiet
 from driftloop.engine._shard import Change, Fetched, Positions, Shard, Topic
 from driftloop.errors import KafkaError
+from driftloop.kafka import codes
+from driftloop.logs import client_logger
 
 _IDLE_FIRST, _IDLE_MOST = 0.002, 0.05
 # A part without records looks again after this time, while others keep the hub busy.
@@ -24,22 +25,10 @@ _SOON = timedelta(milliseconds=2)
 _REPEAT_SECONDS = 30.0
 _ASSIGN_CHUNK = 1000
 
-_RESET = (
-    ClientError._AUTO_OFFSET_RESET,  # noqa: SLF001  # public error codes of the client
-    ClientError.OFFSET_OUT_OF_RANGE,
-    ClientError._LOG_TRUNCATION,  # noqa: SLF001
-)
-_VANISHED = (
-    ClientError.UNKNOWN_TOPIC_OR_PART,
-    ClientError.UNKNOWN_TOPIC_ID,
-    ClientError._UNKNOWN_PARTITION,  # noqa: SLF001
-    ClientError._UNKNOWN_TOPIC,  # noqa: SLF001
-)
 _DENIED = {
     ClientError.TOPIC_AUTHORIZATION_FAILED: "Read on the topic",
     ClientError.GROUP_AUTHORIZATION_FAILED: "Read on the group",
-    ClientError._AUTHENTICATION: "valid credentials",  # noqa: SLF001
-    ClientError.SASL_AUTHENTICATION_FAILED: "valid credentials",
+    **dict.fromkeys(codes.AUTHENTICATION, "valid credentials"),
 }
 
 _DEFAULTS: dict[str, Any] = {
@@ -113,7 +102,7 @@ class Hub:
                 **_FIXED,
                 "error_cb": self._on_client_error,
             },
-            logger=logging.getLogger("driftloop.librdkafka"),
+            logger=client_logger(),
         )
 
     def register(self, index: int, resume: Positions | None) -> Shard:
@@ -241,18 +230,18 @@ class Hub:
         code = error.code()
         name, partition = str(message.topic()), int(message.partition() or 0)
         topic = self.topics.get(name)
-        if code == ClientError._PARTITION_EOF:  # noqa: SLF001
+        if code == codes.PARTITION_EOF:
             if topic is not None and (message.offset() or 0) >= topic.following.get(partition, 0):
                 topic.at_end.add(partition)
             return
         _metrics.READ_ERRORS.labels(self.name, error.name()).inc()
         if error.fatal():
             self.failure = KafkaError(f"{error.name()}: {error.str()}")
-        elif code in _RESET:
+        elif code in codes.RESET:
             if topic is not None:
                 self.restart.add((name, partition))
                 self.alarm.set()
-        elif code in _VANISHED:
+        elif code in codes.GONE:
             if topic is not None:
                 self.suspects.add(name)
                 self.alarm.set()

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from driftloop.engine._quiet import Quiet
+from driftloop.kafka import codes
 
 REQUEST_SECONDS = 10.0
 # Ids are asked for so many topics a look, in turn. Topics that are fetched from by their id, or
@@ -19,8 +20,6 @@ _IDS_A_LOOK = 250
 _CHUNK = 500
 _REPEAT_SECONDS = 30.0
 
-_EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _log = structlog.get_logger(__name__)
 
 
@@ -120,11 +119,11 @@ class TopicCatalog:
 
     def ends(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Offset behind the last record of each partition; raises as `look`."""
-        return self._offsets(places, _LATEST)
+        return self._offsets(places, codes.LATEST)
 
     def beginnings(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Offset of the first record of each partition; raises as `look`."""
-        return self._offsets(places, _EARLIEST)
+        return self._offsets(places, codes.EARLIEST)
 
     def _offsets(
         self, places: Collection[tuple[str, int]], spec: OffsetSpec

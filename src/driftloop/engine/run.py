@@ -65,8 +65,15 @@ def run_flow(
         RecoveryError: The recovery folder does not fit, or is in use.
         DriftloopError: The flow failed; the log tells why.
     """
-    if (process_id is None) != (addresses is None):
-        raise DriftloopError("process_id and addresses are given together")
+    if process_id is None or addresses is None:
+        if process_id is not None or addresses is not None:
+            raise DriftloopError("process_id and addresses are given together")
+    elif not 0 <= process_id < len(addresses):
+        raise DriftloopError(
+            f"process_id is below the number of addresses, {len(addresses)}; got {process_id}"
+        )
+    elif processes > 1:
+        raise DriftloopError("processes are started elsewhere where addresses are given")
     with ExitStack() as stack:
         if recovery is not None:
             stack.enter_context(locked(recovery, process_id))

@@ -20,6 +20,7 @@ from driftloop.engine import _metrics
 from driftloop.engine.items import Outgoing
 from driftloop.errors import DeliveryError
 from driftloop.kafka.producer import Ledger, patience_of, producer_properties
+from driftloop.logs import client_logger
 
 _log = structlog.get_logger(__name__)
 _open: weakref.WeakSet[KafkaSink] = weakref.WeakSet()
@@ -54,7 +55,7 @@ class KafkaSink(FixedPartitionedSink[Outgoing, None]):
         del step_id, for_part, resume_state
         with self._lock:
             if self._producer is None:
-                self._producer = Producer(self._properties)
+                self._producer = Producer(self._properties, logger=client_logger())
                 _open.add(self)
             self._users += 1
             return SinkPart(self._producer, self._patience, self._release)

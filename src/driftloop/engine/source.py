@@ -88,7 +88,8 @@ class StreamSource(FixedPartitionedSource[StreamBatch | Lifecycle, Positions | N
         self._discovery: Discovery | None = None
 
     def list_parts(self) -> list[str]:
-        """The shards, by number."""
+        """The shards, by number; asked for once the processes of a cluster have met."""
+        stop.running()
         return [f"{index:04d}" for index in range(self.shards)]
 
     def build_part(self, step_id: str, for_part: str, resume_state: Positions | None) -> StreamPart:

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import KafkaException, Message, Producer
 
 from driftloop.errors import DeliveryError
+from driftloop.logs import client_logger
 from driftloop.messages.envelope import Envelope
 
 Headers = Sequence[tuple[str, bytes]]
@@ -156,7 +157,7 @@ class CheckedProducer:
 
     def __init__(self, client: Mapping[str, Any]) -> None:
         properties = producer_properties(client)
-        self._producer = Producer(properties)
+        self._producer = Producer(properties, logger=client_logger())
         self._ledger = Ledger(self._producer, patience_of(properties))
 
     def produce(

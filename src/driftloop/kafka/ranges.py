@@ -12,20 +12,13 @@ from confluent_kafka import KafkaError as ClientError
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from driftloop.errors import KafkaError, KafkaUnavailableError, OffsetsExpiredError
+from driftloop.kafka import codes
 from driftloop.kafka.topics import partition_counts
+from driftloop.logs import client_logger
 from driftloop.messages import OffsetRange
 
 _BATCH = 10_000
 _POLL_SECONDS = 0.2
-_GONE = (
-    ClientError.UNKNOWN_TOPIC_OR_PART,
-    ClientError._UNKNOWN_TOPIC,  # noqa: SLF001  # the client's public error codes
-    ClientError._UNKNOWN_PARTITION,  # noqa: SLF001
-)
-_EXPIRED = (ClientError.OFFSET_OUT_OF_RANGE, ClientError._AUTO_OFFSET_RESET)  # noqa: SLF001
-
-EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 Place = tuple[str, int]
 
@@ -70,13 +63,13 @@ def expired_ranges(
     """
     if not ranges:
         return {}
-    admin = AdminClient(dict(client))
+    admin = AdminClient({"log_level": 2, **client})
     places = {(found.topic, found.partition) for found in ranges}
     # A topic that is not there has no leader to ask: the client then only says that it found none.
     counts = partition_counts(client, sorted({topic for topic, _ in places}), timeout=timeout)
     places = {(topic, partition) for topic, partition in places if partition < counts.get(topic, 0)}
-    first = offsets_of(admin, places, EARLIEST, timeout)
-    end = offsets_of(admin, places, LATEST, timeout)
+    first = offsets_of(admin, places, codes.EARLIEST, timeout)
+    end = offsets_of(admin, places, codes.LATEST, timeout)
     faults = {}
     for found in ranges:
         low = first.get((found.topic, found.partition))
@@ -118,16 +111,14 @@ def offsets_of(
             found[place.topic, place.partition] = future.result(timeout + 1).offset
         except KafkaException as error:
             code = error.args[0].code()
-            if code not in _GONE:
+            if code not in codes.GONE:
                 raise _refused(error.args[0], f"{place.topic}[{place.partition}]") from error
     return found
 
 
 def _refused(cause: ClientError, place: str) -> KafkaError:
     text = f"{place}: {cause.name()}: {cause.str()}"
-    return (
-        KafkaUnavailableError(text) if cause.retriable() or cause.code() < 0 else KafkaError(text)
-    )
+    return KafkaUnavailableError(text) if codes.passes(cause) else KafkaError(text)
 
 
 class _Lane:
@@ -185,7 +176,8 @@ def _read(
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
-        }
+        },
+        logger=client_logger(),
     )
     try:
         consumer.assign([TopicPartition(*place, lane.position) for place, lane in lanes.items()])
@@ -226,12 +218,12 @@ def _take(message: Message, lanes: dict[Place, _Lane], touched: set[Place]) -> N
         if lane is not None and offset >= lane.position:
             lane.take(message, offset)
             touched.add(place)
-    elif error.code() == ClientError._PARTITION_EOF:  # noqa: SLF001
+    elif error.code() == codes.PARTITION_EOF:
         # Markers and gaps at the end: the position passes them without a record.
         if lane is not None and offset > lane.position:
             lane.position = offset
             touched.add(place)
-    elif error.code() in (*_GONE, *_EXPIRED) and lane is not None:
+    elif error.code() in (*codes.GONE, *codes.RESET) and lane is not None:
         raise OffsetsExpiredError(
             f"{place[0]}[{place[1]}]@{lane.position} went away while it was read: {error.str()}"
         )
@@ -240,4 +232,4 @@ def _take(message: Message, lanes: dict[Place, _Lane], touched: set[Place]) -> N
     # All else passes, or ends in the timeout.
 
 
-__all__ = ["EARLIEST", "LATEST", "Place", "expired_ranges", "offsets_of", "read_ranges"]
+__all__ = ["Place", "expired_ranges", "offsets_of", "read_ranges"]

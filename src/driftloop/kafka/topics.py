@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from driftloop.errors import KafkaError, KafkaUnavailableError
+from driftloop.kafka import codes
 from driftloop.settings import TopicSettings
 
 _DAY_MS = 24 * 3600 * 1000
@@ -150,6 +151,4 @@ def _counts(admin: AdminClient, names: Sequence[str], timeout: float) -> dict[st
 def _translated(error: KafkaException, what: str) -> KafkaError:
     cause = error.args[0]
     text = f"{what}: {cause.name()}: {cause.str()}"
-    return (
-        KafkaUnavailableError(text) if cause.retriable() or cause.code() < 0 else KafkaError(text)
-    )
+    return KafkaUnavailableError(text) if codes.passes(cause) else KafkaError(text)

@@ -43,6 +43,11 @@ _ADVICE = {
     errno.ENOTDIR: "a file stands where a folder must be: remove it, or choose another store.uri",
     errno.EEXIST: "a file stands where a folder must be: remove it, or choose another store.uri",
 }
+# What does not pass by itself, as a full disk may.
+LASTING = (
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOENT),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
+)
 
 
 class ModelStore:
@@ -95,6 +100,23 @@ class ModelStore:
         except Exception as error:  # object stores raise what they like
             raise StoreError(f"cannot write the model to {folder}: {error!r}") from error
         return self._fs.unstrip_protocol(folder), digest
+
+    def probe(self) -> None:
+        """Write a small file and remove it.
+
+        Raises:
+            StoreError: It could not be written; says where, why, and what to do.
+        """
+        file = f"{self._root}/.probe-{uuid.uuid4().hex}"
+        try:
+            self._fs.makedirs(self._root, exist_ok=True)
+            self._fs.pipe_file(file, b"")
+        except OSError as error:
+            raise _unwritable(self._root, error) from error
+        except Exception as error:  # object stores raise what they like
+            raise StoreError(f"cannot write a model to {self._root}: {error!r}") from error
+        with contextlib.suppress(Exception):  # who may write need not be allowed to remove
+            self._fs.rm_file(file)
 
     def load(self, uri: str, digest: str) -> ModelArtifact:
         """Read and verify an artifact.

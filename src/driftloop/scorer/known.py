@@ -15,6 +15,8 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from driftloop.errors import KafkaUnavailableError, MessageError
+from driftloop.kafka import codes
+from driftloop.logs import client_logger
 from driftloop.messages import ModelPublished, decode
 
 _log = structlog.get_logger(__name__)
@@ -44,7 +46,8 @@ def current_versions(
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
-        }
+        },
+        logger=client_logger(),
     )
     try:
         return _read(consumer, topic, time.monotonic() + timeout)
@@ -70,7 +73,7 @@ def _read(consumer: Consumer, topic: str, deadline: float) -> dict[str, tuple[Mo
             error = message.error()
             if error is not None:
                 # The end of a partition is told as an error; others are tried again by the client.
-                if error.name() == "_PARTITION_EOF":
+                if error.code() == codes.PARTITION_EOF:
                     at_end.add(message.partition() or 0)
                 continue
             _take(message, found)

@@ -21,11 +21,11 @@ def misread(
     """
     names = [detector.name for detector in detectors]
     faults = [
-        f"policy.detectors: each detector reads a value once; twice: {name}"
+        f"each detector reads a value once; twice: {name}"
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
     for detector in detectors:
-        place = f"policy.detectors: {detector.name}"
+        place = detector.name
         feature = detector.on.removeprefix("x.")
         if detector.on == "score" and detector.reads == "unit" and task == "regression":
             faults.append(f"{place} reads numbers from 0 to 1; a regression's score has others")

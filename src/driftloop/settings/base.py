@@ -12,6 +12,31 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 6048
 _DURATION = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)\s*$")
 
 
+class MisfitError(ValueError):
+    """Keys of a table that do not fit together.
+
+    Attributes:
+        misfits: Of each: the key at fault, the rule, its value as text, and the other keys.
+    """
+
+    def __init__(self, *misfits: tuple[str, str, str, tuple[str, ...]]) -> None:
+        self.misfits = misfits
+        super().__init__("; ".join(rule for _, rule, _, _ in misfits))
+
+
+_ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})$")
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is ``host:port``.
+
+    >>> is_address("kafka-0.kafka:9092"), is_address("[::1]:9092"), is_address("kafka")
+    (True, True, False)
+    """
+    match = _ADDRESS.match(text)
+    return match is not None and 1 <= int(match[2]) <= 65535
+
+
 class Section(BaseModel):
     """A table of the configuration: unknown keys are faults, values never change."""
 

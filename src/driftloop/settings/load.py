@@ -3,43 +3,50 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import os
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from driftloop.errors import Fault, SettingsError
-from driftloop.settings.detectors import KINDS
+from driftloop.settings.across import across
+from driftloop.settings.faults import Found, explain, look_up
 from driftloop.settings.models import Settings
 from driftloop.settings.presets import parse_policy
-from driftloop.settings.secrets import HIDDEN, check_options, check_properties, is_secret
+from driftloop.settings.secrets import HIDDEN, check_options, check_properties
+from driftloop.settings.toml import parse
+
+Place = tuple[str, ...]
+Check = Callable[[Settings], list[Fault]]
 
 DEFAULT_FILE = "driftloop.toml"
 FILE_VARIABLE = "DRIFTLOOP_CONFIG"
 SERVERS_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
 PREFIX, DELIMITER = "DRIFTLOOP_", "__"
+# Faults of keys, then of tables, then of what holds them; each round takes something out.
+_ROUNDS = 20
 
 
-class _FileSettings(Settings):
-    """Settings whose defaults come from a parsed file, below the environment."""
+class _Document(Settings):
+    """Settings from a document that holds the environment's already."""
 
     @classmethod
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment first, then what the file says; the rest is pydantic's interface."""
-        return env_settings, init_settings
+        """The document alone; the rest is pydantic's interface."""
+        return (init_settings,)
 
 
 def configuration_file(path: str | Path | None = None) -> Path | None:
@@ -66,12 +73,14 @@ def environment_overrides() -> dict[str, tuple[str, ...]]:
     return found
 
 
-def load_settings(path: str | Path | None = None) -> Settings:
+def load_settings(path: str | Path | None = None, *, also: Check | None = None) -> Settings:
     """Read the configuration.
 
     Args:
         path: The file. By default `$DRIFTLOOP_CONFIG`, else ``driftloop.toml`` in the working
             directory if there is one, else built-in defaults.
+        also: Gives further faults, told with all others. It is handed settings in which a key at
+            fault has its default.
 
     Returns:
         Checked settings. `DRIFTLOOP_<SECTION>__<KEY>` in the environment overrides the file;
@@ -81,33 +90,31 @@ def load_settings(path: str | Path | None = None) -> Settings:
         SettingsError: With every fault that was found.
     """
     file = configuration_file(path)
-    document: dict[str, Any] = _parse(file) if file else {}
+    document: dict[str, Any] = parse(file) if file else {}
     source = str(file) if file else "the environment"
     servers = os.environ.get(SERVERS_VARIABLE)
     if servers and isinstance(document.get("kafka", {}), dict):
         document["kafka"] = {**document.get("kafka", {}), "bootstrap_servers": servers}
-    faults = _secret_faults(document)
-    document = _with_own_policies(document)
+    unreadable = []
     try:
-        settings = _FileSettings(**document)
-    except ValidationError as error:
-        faults += [_fault(detail, document) for detail in error.errors(include_url=False)]
-        raise SettingsError([*faults, *_unknown_variables()], source) from None
+        document = _merged(document, EnvSettingsSource(Settings)())
     except UnreadableVariable as error:
         # pydantic's message names the key, never its value.
-        faults.append(Fault("environment", HIDDEN, f"tables and lists are JSON ({error})"))
-        raise SettingsError([*faults, *_unknown_variables()], source) from None
-    # Once more, with what the environment added.
-    faults = _secret_faults(
-        {
-            "kafka": {"properties": settings.kafka.properties},
-            "store": {"options": settings.store.options},
-        }
-    )
-    faults += _unknown_variables()
-    if not settings.profiles:
-        faults.append(Fault("profiles", "none", "at least one profile"))
-    if faults:
+        rule = f"tables and lists are JSON ({error})"
+        unreadable.append(Fault("environment", HIDDEN, rule))
+    faults = _secret_faults(document)
+    document = _with_own_policies(document)
+    settings, found, unsound = _validate(document)
+    if settings is not None:
+        profiles = ("profiles",)
+        if not settings.profiles and not any(path[:1] == profiles for path in unsound):
+            faults.append(Fault("profiles", "none", "at least one profile"))
+        found += [one for one in across(settings) if _rests(one, unsound)]
+        if also is not None:
+            known = {fault.place for fault in faults}
+            faults += [fault for fault in also(settings) if fault.place not in known]
+    faults = [one.fault for one in found] + faults + unreadable + _unknown_variables()
+    if faults or settings is None:
         raise SettingsError(faults, source)
     return settings
 
@@ -127,6 +134,50 @@ def _with_own_policies(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "profiles": resolved}
 
 
+def _validate(document: dict[str, Any]) -> tuple[Settings | None, list[Found], list[Place]]:
+    """Settings, faults, and the keys at fault: these have their defaults.
+
+    What is at fault is taken out and the rest is read again, as pydantic looks at what must fit
+    together only where each key is sound by itself.
+    """
+    document, found = copy.deepcopy(document), list[Found]()
+    unsound: list[Place] = []
+    for _ in range(_ROUNDS):
+        try:
+            return _Document(**document), found, unsound
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+        told = [one for detail in details for one in explain(detail, document)]
+        found += [one for one in told if _rests(one, unsound)]
+        unsound += [_take_out(document, one.path) for one in told]
+    return None, found, unsound
+
+
+def _rests(found: Found, unsound: Sequence[Place]) -> bool:
+    """Whether a fault rests on sound keys only: else it may be the trace of another one."""
+    return not any(key[: len(place)] == place for key in found.keys for place in unsound)
+
+
+def _take_out(document: dict[str, Any], path: Place) -> Place:
+    """Remove what stands at a path, or the nearest table around it that is there."""
+    for depth in range(len(path), 0, -1):
+        holder = look_up(document, path[: depth - 1])
+        if isinstance(holder, dict) and path[depth - 1] in holder:
+            del holder[path[depth - 1]]
+            return path[:depth]
+    return path
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two documents, of which the second one counts where both have a value."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
 def _secret_faults(document: Mapping[str, Any]) -> list[Fault]:
     faults: list[Fault] = []
     kafka, store = document.get("kafka"), document.get("store")
@@ -135,97 +186,6 @@ def _secret_faults(document: Mapping[str, Any]) -> list[Fault]:
     if isinstance(store, dict) and isinstance(store.get("options"), dict):
         faults += check_options(store["options"], "store.options")
     return faults
-
-
-def _parse(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError([Fault(str(file), error.strerror or "error", "a readable file")]) from (
-            error
-        )
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError([Fault(str(file), str(error), "valid TOML")]) from error
-
-
-def _fault(detail: Mapping[str, Any], document: Mapping[str, Any]) -> Fault:
-    where = [str(part) for part in detail["loc"]]
-    # The names of union members stand in pydantic's path, but not in the file.
-    shown = [part for i, part in enumerate(where) if not _is_tag(where, i)]
-    place = ".".join(shown)
-    value = _look_up(document, shown)
-    text = HIDDEN if _may_hold_secret(shown, value) else repr(value)
-    if detail["type"] == "extra_forbidden":
-        tags = {part for i, part in enumerate(where) if _is_tag(where, i)}
-        return Fault(place, text, "a known key", _did_you_mean(shown, tags))
-    rule = str(detail["msg"]).removeprefix("Value error, ")
-    if detail["type"] == "missing":
-        return Fault(place, "nothing", "a value")
-    if detail["type"] == "union_tag_not_found":
-        return Fault(f"{place}.kind", "nothing", "'count' or 'cycle'")
-    if isinstance(value, dict):
-        text = "this table"
-    return Fault(place, text, rule[0].lower() + rule[1:])
-
-
-def _may_hold_secret(path: list[str], value: Any) -> bool:
-    # Whole tables of clients are never shown, nor what looks like a pasted `sasl.password=…`.
-    table = path[0] in {"kafka", "store"} and path[-1] not in {"bootstrap_servers", "uri"}
-    return table or any(is_secret(part) for part in path) or is_secret(str(value))
-
-
-def _is_tag(where: list[str], index: int) -> bool:
-    if index > 0 and where[index - 1] == "window":
-        return where[index] in {"count", "cycle"}
-    return index > 1 and where[index - 2] == "detectors" and where[index] in KINDS
-
-
-def _look_up(document: Any, path: list[str]) -> Any:
-    found = document
-    for part in path:
-        if isinstance(found, dict) and part in found:
-            found = found[part]
-        elif isinstance(found, list) and part.isdigit() and int(part) < len(found):
-            found = found[int(part)]
-        elif isinstance(found, str) and found is not document:
-            return found  # the short form of a table
-        else:
-            return os.environ.get(PREFIX + DELIMITER.join(path).upper(), "nothing")
-    return found
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if get_origin(annotation) is not None or get_origin(annotation) is Union:
-        return [model for part in get_args(annotation) for model in _models(part)]
-    return []
-
-
-def _keys(path: list[str], tags: set[str]) -> list[str]:
-    """Known keys of the table that holds the last part of `path`, of the kind in `tags`."""
-    models: list[type[BaseModel]] = [Settings]
-    for part in path[:-1]:
-        known = [
-            found
-            for model in models
-            if part in model.model_fields
-            for found in _models(model.model_fields[part].annotation)
-        ]
-        models = known or models  # a name that the user chose, as that of a profile
-    kinds = [model for model in models if tags & _kinds(model)]
-    return sorted({name for model in kinds or models for name in model.model_fields})
-
-
-def _kinds(model: type[BaseModel]) -> set[str]:
-    kind = model.model_fields.get("kind")
-    return set() if kind is None else set(get_args(kind.annotation))
-
-
-def _did_you_mean(path: list[str], tags: set[str]) -> str:
-    keys = _keys(path, tags)
-    close = difflib.get_close_matches(path[-1], keys, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else "known: " + ", ".join(keys)
 
 
 def _unknown_variables() -> list[Fault]:

@@ -121,7 +121,11 @@ class TrainerSettings(Section):
     instance: str = ""
     linger: Duration = Field(default="500ms")  # type: ignore[assignment]  # read by parse_duration
     max_requests: int = Field(default=1024, ge=1)
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="'auto', 'cpu', 'cuda' or 'cuda:N'",
+    )
     seed: int = 0
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from driftloop.settings._detector_checks import misread
-from driftloop.settings.base import Duration, Section, milliseconds
+from driftloop.settings.base import Duration, MisfitError, Section, format_duration, milliseconds
 from driftloop.settings.fleet import Fleet
 from driftloop.settings.policy import Policy
 from driftloop.settings.presets import parse_policy
@@ -68,9 +68,12 @@ class Features(Section):
         names = [*self.numeric, *self.categorical]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"each feature is named once; twice: {', '.join(twice)}")
+            key = "numeric" if set(twice) & set(self.numeric) else "categorical"
+            rule = f"each feature is named once; twice: {', '.join(twice)}"
+            raise MisfitError((key, rule, repr(getattr(self, key)), ("numeric", "categorical")))
         if self.array and self.categorical:
-            raise ValueError("an array of features is numeric; categorical must be empty")
+            rule = "empty, as an array of features is numeric"
+            raise MisfitError(("categorical", rule, repr(self.categorical), ("array",)))
         return self
 
 
@@ -104,11 +107,14 @@ class CycleWindow(Section):
     @model_validator(mode="after")
     def _whole_cycles(self) -> Self:
         if milliseconds(self.length) < 1:
-            raise ValueError("length must be longer than 0")
+            shown = repr(format_duration(self.length))
+            raise MisfitError(("length", "longer than 0", shown, ()))
         if self.cycle is not None and (
             milliseconds(self.cycle) < 1 or milliseconds(self.length) % milliseconds(self.cycle)
         ):
-            raise ValueError("length must be a whole number of cycles")
+            length, cycle = format_duration(self.length), format_duration(self.cycle)
+            rule = f"a whole number of cycles of {cycle}"
+            raise MisfitError(("length", rule, repr(length), ("cycle",)))
         return self
 
 
@@ -213,29 +219,35 @@ class Profile(Section):
 
     @model_validator(mode="after")
     def _together(self) -> Self:
-        faults = []
+        faults: list[tuple[str, str, str, tuple[str, ...]]] = []
         if self.loss not in LOSSES_OF_TASK[self.task]:
             allowed = ", ".join(LOSSES_OF_TASK[self.task])
-            faults.append(f"task {self.task} has loss {allowed}; got {self.loss}")
+            rule = f"{allowed}, as fits task {self.task}"
+            faults.append(("loss", rule, repr(self.loss), ("task",)))
         if self.task == "multiclass" and len(self.classes) < 2:
-            faults.append("task multiclass needs 'classes', two or more labels")
+            rule = "two or more labels, as task multiclass needs them"
+            faults.append(("classes", rule, repr(self.classes), ("task",)))
         if self.task == "binary" and self.classes and len(self.classes) != 2:
-            faults.append(f"task binary has no classes or two; got {len(self.classes)}")
+            rule = "two labels or none, as task is binary"
+            faults.append(("classes", rule, repr(self.classes), ("task",)))
         if (self.model.kind == "mlp_classifier") == (self.task == "regression") and (
             self.model.kind != "linear"
         ):
-            faults.append(f"model {self.model.kind} does not fit task {self.task}")
+            rule = f"a kind that fits task {self.task}"
+            faults.append(("model.kind", rule, repr(self.model.kind), ("task", "model")))
         features = self.features
-        faults += misread(self.policy.detectors, self.task, features.numeric, features.categorical)
+        read = self.policy.detectors
+        for rule in misread(read, self.task, features.numeric, features.categorical):
+            names = repr([one.name for one in read])
+            faults.append(("policy.detectors", rule, names, ("task", "features", "policy")))
         if self.training.window is None and self.training.records is None:
             object.__setattr__(self, "training", self.training.model_copy(update={"records": 2000}))
         if self.policy.approval and self.fleet.control != "stream":
-            faults.append(
-                "policy.approval decides stream by stream, and needs fleet.control 'stream'; "
-                f"got {self.fleet.control!r}"
-            )
+            rule = "'stream', as policy.approval decides stream by stream"
+            shown = repr(self.fleet.control)
+            faults.append(("fleet.control", rule, shown, ("fleet", "policy")))
         if faults:
-            raise ValueError("; ".join(faults))
+            raise MisfitError(*faults)
         return self
 
     @property

@@ -26,6 +26,15 @@ RESERVED = (
     "transactional.id",
     "isolation.level",
     "enable.idempotence",
+    "acks",
+    "request.required.acks",
+    "auto.offset.reset",
+    "enable.partition.eof",
+    "partition.assignment.strategy",
+    "group.instance.id",
+    "transaction.timeout.ms",
+    "error_cb",
+    "logger",
 )
 
 
@@ -91,11 +100,16 @@ def resolve(properties: dict[str, Any], place: str = "kafka.properties") -> dict
     Raises:
         SettingsError: A variable is not set or a file cannot be read; names it, never its value.
     """
-    faults: list[Fault] = []
-    resolved = _resolve(properties, place, faults)
+    resolved, faults = resolvable(properties, place)
     if faults:
         raise SettingsError(faults, place)
     return resolved
+
+
+def resolvable(properties: dict[str, Any], place: str) -> tuple[dict[str, Any], list[Fault]]:
+    """As `resolve`, with the faults beside what could be read."""
+    faults: list[Fault] = []
+    return _resolve(properties, place, faults), faults
 
 
 def _resolve(properties: dict[str, Any], place: str, faults: list[Fault]) -> dict[str, Any]:
@@ -110,7 +124,8 @@ def _resolve(properties: dict[str, Any], place: str, faults: list[Fault]) -> dic
             found = os.environ.get(value["env"])
             if found is None:
                 faults.append(Fault(key, value["env"], "an environment variable that is set"))
-            resolved[name] = found
+            else:
+                resolved[name] = found
         else:
             try:
                 resolved[name] = Path(value["file"]).read_text(encoding="utf-8").strip()

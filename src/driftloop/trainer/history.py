@@ -15,14 +15,14 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from confluent_kafka import KafkaError as ClientError
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from driftloop.errors import KafkaUnavailableError, MessageError
+from driftloop.kafka import codes
+from driftloop.logs import client_logger
 from driftloop.messages import ModelPublished, RetrainRequested, TrainingFinished, decode
 from driftloop.trainer.job import Check
 
-_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _BATCH = 5000
 _POLL_SECONDS = 0.1
 _log = structlog.get_logger(__name__)
@@ -67,7 +67,8 @@ class History:
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
                 "isolation.level": "read_committed",
-            }
+            },
+            logger=client_logger(),
         )
         self._positions: dict[tuple[str, int], int] = {}
 
@@ -121,9 +122,9 @@ class History:
         self._consumer.close()
 
     def _ends(self, wanted: list[tuple[str, int]], timeout: float) -> dict[tuple[str, int], int]:
-        self._admin = self._admin or AdminClient(self._client)
+        self._admin = self._admin or AdminClient({"log_level": 2, **self._client})
         futures = self._admin.list_offsets(
-            {TopicPartition(*place): _LATEST for place in wanted},
+            {TopicPartition(*place): codes.LATEST for place in wanted},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=timeout,
         )
@@ -147,7 +148,7 @@ class History:
         offset = message.offset() or 0
         error = message.error()
         if error is not None:
-            if error.code() == ClientError._PARTITION_EOF:  # noqa: SLF001  # the public error code
+            if error.code() == codes.PARTITION_EOF:
                 moved = offset > self._positions[place]
                 self._positions[place] = offset
                 return moved
@@ -162,7 +163,9 @@ class History:
             event = decode(message.headers(), message.value())  # type: ignore[arg-type]
         except MessageError as problem:
             _log.warning(
-                "event unreadable", place=f"{place[0]}[{place[1]}]@{offset}", why=str(problem)
+                "trainer.event_unreadable",
+                place=f"{place[0]}[{place[1]}]@{offset}",
+                why=str(problem),
             )
             return True
         if isinstance(event, ModelPublished):

@@ -13,12 +13,13 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka import KafkaError as ClientError
 
 from driftloop.errors import DeliveryError, KafkaError
+from driftloop.kafka import codes
+from driftloop.logs import client_logger
 
 TRANSACTION_MS = 10_000
 _CALL_SECONDS = 5.0
 _QUICK_SECONDS = 0.5
 _HUNG_SECONDS = 15.0
-_FENCED = (ClientError._FENCED, ClientError.PRODUCER_FENCED)  # noqa: SLF001  # public error codes
 _log = structlog.get_logger(__name__)
 
 
@@ -76,11 +77,13 @@ class Publisher:
             try:
                 return self._patiently(partial(self._producer.init_transactions, _CALL_SECONDS))
             except _HungError:
-                _log.warning("the client hangs, it is made anew", instance=self._instance)
+                _log.warning("trainer.client_hangs", instance=self._instance)
 
     def _connect(self) -> Producer:
         return Producer(
             {
+                # Polled only while there is something to write; the consumer tells the same.
+                "log_level": 2,
                 "linger.ms": 5,
                 "compression.type": "lz4",
                 "message.max.bytes": 16 * 1024 * 1024,
@@ -90,7 +93,8 @@ class Publisher:
                 "acks": "all",
                 "transaction.timeout.ms": TRANSACTION_MS,
                 "delivery.timeout.ms": TRANSACTION_MS,
-            }
+            },
+            logger=client_logger(),
         )
 
     def publish(
@@ -113,7 +117,7 @@ class Publisher:
         try:
             return self._attempt(messages, offsets, consumer)
         except _HungError:
-            _log.warning("the client hangs, it is made anew", instance=self._instance)
+            _log.warning("trainer.client_hangs", instance=self._instance)
             self._renew()
             raise RenewedError("a call of the client did not return") from None
 
@@ -140,7 +144,7 @@ class Publisher:
                 raise DeliveryError(f"a committed message was not acknowledged: {failures[0]}")
         except KafkaException as error:
             cause = error.args[0]
-            _log.warning("transaction failed", error=cause.name(), why=cause.str())
+            _log.warning("trainer.transaction_failed", error=cause.name(), why=cause.str())
             if cause.txn_requires_abort():
                 return self._abort()
             self._recover(cause)
@@ -174,7 +178,7 @@ class Publisher:
 
     def _recover(self, cause: ClientError) -> None:
         """After a fatal error: tell a rival from a transaction that the broker ended by itself."""
-        if cause.code() in _FENCED:
+        if cause.code() in codes.FENCED:
             raise FencedError(rival(self._instance))
         self._renew()
         raise RenewedError(f"{cause.name()}: {cause.str()}")
@@ -217,5 +221,5 @@ class Publisher:
                 cause = error.args[0]
                 if not cause.retriable():
                     raise
-                _log.warning("broker slow or away", error=cause.name(), why=cause.str())
+                _log.warning("trainer.broker_away", error=cause.name(), why=cause.str())
             self._pause()

@@ -19,9 +19,12 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka import KafkaError as ClientError
 
+from driftloop import __version__
 from driftloop.errors import KafkaError, KafkaUnavailableError
 from driftloop.heartbeat import Heartbeat
+from driftloop.kafka import codes
 from driftloop.kafka.topics import driftloop_topics, ensure_topics, partition_counts
+from driftloop.logs import client_logger
 from driftloop.settings import Settings
 from driftloop.trainer import publish
 from driftloop.trainer.batch import Batch, Ticket, outgoing, read_ticket, serve
@@ -35,7 +38,6 @@ _POLL_SECONDS = 0.1
 _RETRY_SECONDS = 2.0
 _STOP_SECONDS = 5.0
 _ALONE_SECONDS = 30.0
-_FENCED = (ClientError.FENCED_INSTANCE_ID, ClientError._FENCED)  # noqa: SLF001  # public error codes
 _log = structlog.get_logger(__name__)
 
 
@@ -126,7 +128,8 @@ class TrainerService:
                 "auto.offset.reset": "earliest",
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
-            }
+            },
+            logger=client_logger(),
         )
         consumer.subscribe(
             [self._topics.retrain],
@@ -134,7 +137,13 @@ class TrainerService:
             on_revoke=self._on_revoke,
             on_lost=self._on_revoke,
         )
-        _log.info("trainer started", instance=self._instance, device=str(self._device))
+        _log.info(
+            "trainer.started",
+            version=__version__,
+            kafka=self._settings.kafka.bootstrap_servers,
+            instance=self._instance,
+            device=str(self._device),
+        )
         try:
             self._loop(consumer, publisher, history)
         except _StoppedError:
@@ -144,7 +153,7 @@ class TrainerService:
             consumer.close()
             if self._work is None:
                 history.close()
-        _log.info("trainer stopped", instance=self._instance)
+        _log.info("trainer.stopped", instance=self._instance)
 
     def _loop(self, consumer: Consumer, publisher: publish.Publisher, history: History) -> None:
         began = time.monotonic()
@@ -189,9 +198,9 @@ class TrainerService:
     def _receive(self, message: Message) -> None:
         partition, error = message.partition() or 0, message.error()
         if error is not None:
-            if error.code() == ClientError._PARTITION_EOF:  # noqa: SLF001  # the public error code
+            if error.code() == codes.PARTITION_EOF:
                 self._ended.add(partition)
-            elif error.code() in _FENCED:
+            elif error.code() in codes.FENCED:
                 raise publish.FencedError(publish.rival(self._instance))
             elif error.fatal() or error.code() in (
                 ClientError.TOPIC_AUTHORIZATION_FAILED,
@@ -202,7 +211,7 @@ class TrainerService:
                     f"{error.str()}: the trainer needs the right Read on both"
                 )
             else:
-                _log.warning("consumer", error=error.name(), why=error.str())
+                _log.warning("trainer.consumer_error", error=error.name(), why=error.str())
             return
         self._ended.discard(partition)
         assignment = self._owned.get(partition)
@@ -220,7 +229,7 @@ class TrainerService:
             self._ended.discard(one.partition)
         if self._work is not None and partitions:
             consumer.pause(partitions)
-        _log.info("partitions assigned", partitions=sorted(self._owned))
+        _log.info("trainer.partitions_assigned", partitions=sorted(self._owned))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         del consumer  # the client unassigns by itself
@@ -231,7 +240,9 @@ class TrainerService:
         if self._work is not None and not any(map(self._owns, self._work.batch.tickets)):
             self._work.cancelled.set()
         if partitions:
-            _log.info("partitions revoked", partitions=sorted(one.partition for one in partitions))
+            _log.info(
+                "trainer.partitions_revoked", partitions=sorted(one.partition for one in partitions)
+            )
 
     def _owns(self, ticket: Ticket) -> bool:
         return self._owned.get(ticket.partition) == ticket.assignment
@@ -256,7 +267,7 @@ class TrainerService:
         thread = threading.Thread(target=target, name="driftloop-trainer", daemon=True)
         work = self._work = _Work(batch, thread, cancelled)
         consumer.pause(self._partitions())
-        _log.info("batch begun", requests=len(batch.tickets))
+        _log.info("trainer.batch_begun", requests=len(batch.tickets))
         thread.start()
 
     def _finish(self, consumer: Consumer, publisher: publish.Publisher) -> None:
@@ -270,7 +281,7 @@ class TrainerService:
             if any(map(self._owns, work.batch.tickets)):
                 return  # not published yet: tried again at the next turn
         elif isinstance(error, KafkaUnavailableError | KafkaException):
-            _log.warning("broker away, the batch is tried again", why=str(error))
+            _log.warning("trainer.batch_retried", why=str(error))
             self._take_back(work)
         elif not isinstance(error, CancelledTrainingError):
             raise error
@@ -298,7 +309,7 @@ class TrainerService:
             if not publisher.publish(messages, offsets, consumer):
                 return
         except publish.RenewedError as error:
-            _log.warning("the batch's outcomes are looked for, then tried again", why=str(error))
+            _log.warning("trainer.outcomes_unknown", why=str(error))
             self._take_back(work)
             work.batch.tickets.clear()
             return
@@ -307,7 +318,7 @@ class TrainerService:
         observe(kept, seconds)
         for one in kept:
             _log.info(
-                "request finished",
+                "trainer.request_finished",
                 stream=one.request.stream,
                 event_id=one.request.id,
                 outcome=one.finished.outcome,
@@ -332,7 +343,9 @@ class TrainerService:
     def _breathe(self) -> None:
         """Between two tries while the broker is away."""
         self._heartbeat.beat()
-        if self._stopping.wait(_POLL_SECONDS):
+        # No waiting on the event: a signal's handler sets it, and would find its lock held.
+        time.sleep(_POLL_SECONDS)
+        if self._stopping.is_set():
             raise _StoppedError
 
     def _patiently(self, call: Callable[[], None]) -> None:
@@ -340,7 +353,7 @@ class TrainerService:
             try:
                 return call()
             except KafkaUnavailableError as error:
-                _log.warning("no broker yet, trying again", why=str(error))
+                _log.warning("kafka.waiting", why=str(error))
                 deadline = time.monotonic() + _RETRY_SECONDS
                 while time.monotonic() < deadline:
                     self._breathe()

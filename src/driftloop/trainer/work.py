@@ -155,7 +155,7 @@ class Trainer:
                 raise
             except Exception as error:  # noqa: BLE001  # one request must not end the others
                 _log.exception(
-                    "request failed", stream=task.request.stream, event_id=task.request.id
+                    "trainer.request_failed", stream=task.request.stream, event_id=task.request.id
                 )
                 task.error = _internal(error)
 
@@ -217,7 +217,7 @@ class Trainer:
                 raise found
             if isinstance(found, Exception):
                 _log.error(
-                    "training failed",
+                    "trainer.training_failed",
                     stream=task.request.stream,
                     event_id=task.request.id,
                     exc_info=found,

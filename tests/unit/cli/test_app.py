@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from typer.testing import CliRunner
 
 from driftloop import __version__
 from driftloop.cli import app as frame
-from driftloop.errors import DriftloopError
+from driftloop.errors import DriftloopError, Fault, SettingsError
 
 
 def test_help_lists_every_installed_group_with_its_line() -> None:
@@ -64,3 +67,53 @@ def test_an_error_of_ours_is_one_message_and_status_1(
         frame.main()
     assert ended.value.code == 1
     assert "streams.a[bold]@3 is unreadable" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (SettingsError([Fault("a.b", "3", "another value")]), 2, "a.b: another value, got 3"),
+        (FileNotFoundError(2, "No such file or directory", "/proc/x"), 1, "/proc/x: No such file"),
+        (KafkaException(KafkaError(KafkaError._INVALID_ARG, "no such property")), 1, "no such"),
+    ],
+)
+def test_what_a_user_can_mend_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    status: int,
+    told: str,
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(frame, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        frame.main()
+    assert ended.value.code == status
+    assert told in capsys.readouterr().err
+
+
+def test_a_fault_of_our_own_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(frame, "app", fail)
+    with pytest.raises(ZeroDivisionError):
+        frame.main()
+
+
+def test_a_folder_that_cannot_be_made_is_told_by_the_demo(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ended = subprocess.run(
+        [sys.executable, "-m", "driftloop", "demo", "--out", "file/x"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=120,
+        env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"},
+    )
+    assert ended.returncode == 2
+    assert "--out" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import bytewax.operators as op
 import pytest
@@ -156,6 +159,8 @@ def test_handlers_are_installed_only_over_the_defaults() -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        while stop._wakers:
+            stop._wakers.pop().close()
 
 
 @given(st.text(min_size=1), st.integers(1, 1024))
@@ -182,3 +187,85 @@ def test_a_kind_of_trouble_is_told_once_an_interval() -> None:
     for number in range(5000):
         quiet(str(number))
     assert len(quiet._last) <= 1000
+
+
+ALONE = """
+import sys
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from driftloop import logs
+from driftloop.engine import run_flow
+from driftloop.engine.source import StreamSource
+from bytewax.testing import TestingSink
+
+def make():
+    flow = Dataflow("alone")
+    source = StreamSource({"bootstrap.servers": "127.0.0.1:1"}, bool, name="alone")
+    op.output("out", op.input("in", flow, source), TestingSink([]))
+    return flow
+
+logs.configure(json=True)
+print("begins", flush=True)
+run_flow(make, process_id=0, addresses=sys.argv[1].split(";"))
+"""
+
+
+@pytest.mark.parametrize("number", stop.SIGNALS)
+def test_a_signal_ends_a_process_that_waits_for_its_peers(number: signal.Signals) -> None:
+    """Its peer never comes; nothing was read, so it ends with 0 and soon."""
+    addresses = ";".join(f"127.0.0.1:{port}" for port in free_ports(2))
+    process = subprocess.Popen(
+        [sys.executable, "-c", ALONE, addresses],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begins\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(3)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=stop.GRACE_SECONDS + 10)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 0, told
+    assert "stop.before_start" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"process_id": 2, "addresses": ["a:1", "b:2"]}, "below the number of addresses, 2"),
+        ({"process_id": -1, "addresses": ["a:1"]}, "below the number of addresses, 1"),
+        ({"process_id": 0, "addresses": ["a:1"], "processes": 2}, "started elsewhere"),
+        ({"addresses": ["a:1"]}, "given together"),
+    ],
+)
+def test_a_process_has_its_place_in_the_cluster(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(DriftloopError, match=said):
+        run_flow(tiny(), **arguments)
+
+
+LOGGING = """
+import os, signal, sys
+import structlog
+from driftloop import logs
+from driftloop.engine import stop
+
+logs.configure(json=True)
+with stop.handling():
+    with structlog.PrintLogger(sys.stderr)._lock:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.requested()
+print("ended")
+"""
+
+
+def test_a_signal_that_comes_while_a_line_is_logged_blocks_nothing() -> None:
+    """The log's lock is held by the very thread that runs the handler."""
+    ended = subprocess.run(
+        [sys.executable, "-c", LOGGING], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert ended.stdout == "ended\n"

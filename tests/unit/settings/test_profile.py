@@ -28,13 +28,13 @@ def test_a_topic_matches_from_its_start_to_its_end(topics: str, topic: str, fits
     ("given", "told"),
     [
         ({"topics": "("}, "no regular expression"),
-        ({"task": "regression", "loss": "log_loss"}, "task regression has loss absolute, squared"),
+        ({"task": "regression", "loss": "log_loss"}, "absolute, squared, as fits task regression"),
         ({"task": "multiclass", "loss": "log_loss", "classes": ["a"]}, "two or more labels"),
-        ({"task": "binary", "loss": "log_loss", "classes": ["a"]}, "no classes or two"),
-        ({"model": {"kind": "mlp_classifier"}}, "does not fit task regression"),
+        ({"task": "binary", "loss": "log_loss", "classes": ["a"]}, "two labels or none"),
+        ({"model": {"kind": "mlp_classifier"}}, "a kind that fits task regression"),
         (
             {"task": "binary", "loss": "zero_one", "model": {"kind": "mlp_regressor"}},
-            "does not fit task binary",
+            "a kind that fits task binary",
         ),
         ({"training": {"initial": -1}}, "greater than or equal to 0"),
     ],
