@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from driftloop.criteria import check_criteria
 from driftloop.errors import Fault, SettingsError
 from driftloop.settings import Profile, parse_policy
 from driftloop.settings.base import format_duration
@@ -79,6 +80,7 @@ def profiles_of(
         try:
             table = parse_policy(name, own)
             found[name] = Profile.model_validate({**dumped, "policy": table})
+            check_criteria({f"--policy {name}": found[name].policy})
         except ValidationError as error:
             faults += [
                 Fault(
@@ -88,6 +90,8 @@ def profiles_of(
                 )
                 for one in error.errors(include_url=False)
             ]
+        except SettingsError as error:
+            faults += error.faults
         except ValueError as error:
             faults.append(Fault("--policy", repr(name), str(error)))
     if faults:

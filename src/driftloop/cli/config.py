@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from driftloop.criteria import check_criteria
 from driftloop.errors import SettingsError
 from driftloop.policy.promise import promise
 from driftloop.settings import DEFAULT_FILE, Settings, load_settings
@@ -40,6 +41,7 @@ def check(config: ConfigOption = None) -> None:
     try:
         settings.kafka.client()
         settings.store.resolved()
+        check_criteria(settings.chosen_policies)
     except SettingsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from driftloop.criteria import check_criteria
 from driftloop.errors import Fault, KafkaUnavailableError, SettingsError
 from driftloop.kafka.topics import driftloop_topics, ensure_topics, partition_counts
 from driftloop.settings import Settings, load_settings
@@ -46,6 +47,7 @@ def load(config: Path | None) -> Settings:
     try:
         settings = load_settings(config)
         settings.kafka.client()
+        check_criteria(settings.chosen_policies)
     except SettingsError as error:
         console.print(f"[bold red]Error:[/] {error}", soft_wrap=True)
         raise typer.Exit(2) from error

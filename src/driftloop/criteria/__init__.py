@@ -8,6 +8,7 @@ from driftloop.criteria.contract import Criterion, Family, Finding, Sample
 from driftloop.criteria.describe import Description
 from driftloop.criteria.registry import (
     CRITERIA,
+    check_criteria,
     chosen_criteria,
     describe,
     make_criterion,
@@ -21,6 +22,7 @@ __all__ = [
     "Family",
     "Finding",
     "Sample",
+    "check_criteria",
     "chosen_criteria",
     "describe",
     "make_criterion",
