@@ -118,7 +118,7 @@ def test_weights_go_into_stouffers_rule() -> None:
     ],
 )
 def test_weighted_votes_count_rejections_against_the_share_that_is_required(
-    weights: tuple[float, ...], p: tuple[float, ...], share: float, passed: bool
+    weights: tuple[float, ...], p: tuple[float, ...], share: float, *, passed: bool
 ) -> None:
     chosen = [{"name": n, "weight": w} for n, w in zip(THREE, weights, strict=True)]
     found = held("vote", dict(zip(THREE, p, strict=True)), criteria=chosen, combine="weighted")
@@ -145,7 +145,7 @@ def test_with_weights_an_effect_votes_like_all_others() -> None:
         ("all", 1, ABSENT, False),
     ],
 )
-def test_effects_alone_are_conditions(kind: str, psi: float, other: float, passed: bool) -> None:
+def test_effects_alone_are_conditions(kind: str, psi: float, other: float, *, passed: bool) -> None:
     found = held(kind, {"ks": 0.001, "psi": psi, "cohens-d": other})
     assert found.passed is passed
     assert found.p_value == pytest.approx(0.001)  # K = 1: an effect is no p-value
@@ -165,7 +165,7 @@ def test_effects_alone_are_conditions(kind: str, psi: float, other: float, passe
     ],
 )
 def test_multi_criteria_asks_for_the_losses_or_without_labels_the_scores(
-    p: tuple[float, ...], labels: bool, passed: bool
+    p: tuple[float, ...], *, labels: bool, passed: bool
 ) -> None:
     found = held("multi-criteria", dict(zip(THREE, p, strict=True)), labels=labels)
     assert found.passed is passed
