@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from driftloop.detection.champion import BLOCK
 from driftloop.detection.outputs import Alarm, LossWindow
-from driftloop.messages import RetrainRequested, TrainingFinished
+from driftloop.messages import Evidence, RetrainRequested, TrainingFinished
+from driftloop.policy import standing
 from driftloop.records import Columns
 from driftloop.settings import Policy, Profile
 from tests.streams import (
@@ -56,7 +57,26 @@ POLICIES = {
         ],
     ),
     "mlma": Policy(kind="mlma", alpha_per_year=100, min_records=20),
-}
+    "voting": Policy(
+        kind="multi-criteria",
+        votes=1,
+        criteria=[  # type: ignore[list-item]  # names and tables
+            "ks", "chi-square", "unseen-categories", "missing-rate", "mmd", "psi > 0.01",
+            "score-ks", "calibration", "reducible", "e-process", "loss",
+        ],
+        alpha_per_year=100,
+        min_records=20,
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_reference() -> Iterator[None]:
+    """Of features and scores, so that a few windows are judged against it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(standing, "REFERENCE_ROWS", 40)
+        yield
+
 
 batches = st.sets(st.integers(1, RECORDS * 2), max_size=24)
 seeds = st.integers(0, 2**32 - 1)
@@ -141,6 +161,26 @@ def test_records_one_by_one_decide_as_all_at_once(window: dict[str, Any]) -> Non
     one_by_one = play(profile, rows, range(len(rows)), pickled=lambda i: i % 11 == 0)
     same(play(profile, rows), one_by_one)
     assert one_by_one.of(RetrainRequested)
+
+
+@pytest.mark.parametrize("window", [*COUNT, *CYCLE])
+@pytest.mark.parametrize("task", ["regression", "multiclass"])
+def test_a_vote_of_many_criteria_does_not_depend_on_batches_and_decides(
+    window: dict[str, Any], task: str
+) -> None:
+    profile = make_profile(window=window, policy=POLICIES["voting"], **TASKS[task])
+    rows = make_stream(profile, 7, 600, drift_at=300, missing=0.1, late=0.3, versions=(0, 480))
+    whole = play(profile, rows)
+    same(whole, play(profile, rows, range(0, len(rows), 7), pickled=lambda i: i % 5 == 0))
+    judged = {
+        ground.criterion
+        for evidence in whole.of(Evidence)
+        if evidence.kind == "window"
+        for ground in evidence.results
+    }
+    assert judged >= {one.name for one in POLICIES["voting"].criteria} - {"loss"}
+    assert judged >= {"mlma-adaptive", "mlma-anchored", "multi-criteria"}
+    assert whole.of(RetrainRequested)
 
 
 @settings(max_examples=60, deadline=None)

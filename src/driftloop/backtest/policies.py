@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from driftloop.criteria import criteria_faults
 from driftloop.errors import Fault, SettingsError
 from driftloop.settings import Profile, parse_policy
 from driftloop.settings.base import format_duration
@@ -79,6 +80,7 @@ def profiles_of(
         try:
             table = parse_policy(name, own)
             found[name] = Profile.model_validate({**dumped, "policy": table})
+            faults += criteria_faults({f"--policy {name}": found[name].policy})
         except ValidationError as error:
             faults += [
                 Fault(

@@ -94,7 +94,7 @@ class Simulation:
         self._artifact: ModelArtifact | None = None
         self._predicted = 0  # arrivals before this one have a prediction
         self._position = 0
-        self._ends = _chunk_ends(profile, columns)
+        self._ends = _chunk_ends(profile, columns, partitions)
         self._waiting: _Waiting | None = None
 
     @property
@@ -158,7 +158,9 @@ class Simulation:
         decision.outcome, decision.detail = finished.outcome, finished.detail
         if finished.cost is not None:
             decision.seconds, decision.records = finished.cost.seconds, finished.cost.records
-        at = decision.request.decided_at + self._latency if self._latency else -np.inf
+        # Of a window by cycles `decided_at` is its last record; it closes when lateness is over.
+        now = max(float(decision.request.decided_at), float(self._rows.ts[self._position - 1]))
+        at = now + self._latency if self._latency else -np.inf
         self._waiting = _Waiting(at, finished, published, artifact)
 
     def _install(self) -> None:
@@ -180,7 +182,10 @@ class Simulation:
     def _next_end(self) -> int:
         """End of the next chunk: none of its records but the last may lead to a decision."""
         start = self._position
-        end = min(start + min(CHUNK, self._tracker.room), len(self._rows))
+        room = self._tracker.room
+        if self._partitions > 1 and self.current is None:
+            room = 1  # one record may let go of many that were held, which call for a first model
+        end = min(start + min(CHUNK, room), len(self._rows))
         if len(self._ends):
             k = int(np.searchsorted(self._ends, start, side="right"))
             if k < len(self._ends):
@@ -216,14 +221,35 @@ class Simulation:
         return rows
 
 
-def _chunk_ends(profile: Profile, columns: Columns) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+def _chunk_ends(
+    profile: Profile, columns: Columns, partitions: int
+) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     """Places right after the records that close windows by cycles; empty for windows by count."""
     window = profile.window
     if not isinstance(window, CycleWindow) or not len(columns):
         return np.empty(0, np.intp)
-    newest: Floats = np.maximum.accumulate(columns.ts)
-    passed = (newest - milliseconds(window.lateness)) // milliseconds(window.length)
-    return np.flatnonzero(np.diff(passed, prepend=passed[0])) + 1
+    lateness = milliseconds(window.lateness)
+    if partitions > 1:
+        reached = _released(columns, partitions, lateness)
+    else:
+        reached = np.maximum.accumulate(columns.ts) - lateness
+    passed = np.floor(reached / milliseconds(window.length))
+    return np.flatnonzero(passed[1:] > passed[:-1]) + 2
+
+
+def _released(columns: Columns, partitions: int, lateness: float) -> Floats:
+    """The newest event time that a `PartitionMerger` has let go after each record, (n,)."""
+    passed = np.full(len(columns), np.inf)
+    on_time = np.zeros(len(columns), np.bool_)
+    for partition in range(partitions):
+        own = columns.partitions == partition
+        newest = np.maximum.accumulate(np.where(own, columns.ts, -np.inf))
+        before = np.concatenate([[-np.inf], newest[:-1]])
+        on_time |= own & (columns.ts >= before - lateness)
+        passed = np.minimum(passed, newest)
+    times = np.sort(columns.ts[on_time])
+    index = np.searchsorted(times, passed - lateness, side="left")  # of the first not let go
+    return np.where(index > 0, times[np.maximum(index - 1, 0)], -np.inf)
 
 
 __all__ = ["Simulation"]

@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from driftloop.errors import SettingsError
+from driftloop.criteria import criteria_faults
+from driftloop.errors import Fault, SettingsError
 from driftloop.kafka.check import client_faults
 from driftloop.settings import Settings, load_settings
 from driftloop.settings.load import Check
@@ -30,5 +31,9 @@ def load(path: Path | None, *, also: Check | None = None) -> Settings:
 
 
 def load_checked(path: Path | None) -> Settings:
-    """As `load`; besides, a Kafka client can be made and all secrets can be read."""
-    return load(path, also=client_faults)
+    """As `load`; besides, a Kafka client and all criteria can be made, and secrets can be read."""
+    return load(path, also=_further)
+
+
+def _further(settings: Settings) -> list[Fault]:
+    return [*client_faults(settings), *criteria_faults(settings.chosen_policies)]

@@ -9,6 +9,7 @@ from driftloop.criteria.describe import Description
 from driftloop.criteria.registry import (
     CRITERIA,
     chosen_criteria,
+    criteria_faults,
     describe,
     make_criterion,
     parts_read,
@@ -22,6 +23,7 @@ __all__ = [
     "Finding",
     "Sample",
     "chosen_criteria",
+    "criteria_faults",
     "describe",
     "make_criterion",
     "parts_read",

@@ -32,6 +32,7 @@ class CategoryCriterion:
     def __init__(self, name: str, test: CategoryTest, **params: float) -> None:
         self.name = name
         self._test = partial(test, **params)
+        self._test([], [])  # wrong params are told now
 
     def evaluate(self, window: Sample, reference: Sample, seed: int) -> list[Finding]:  # noqa: ARG002  # nothing is drawn
         """One finding a feature."""

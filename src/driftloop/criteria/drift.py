@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+import numpy as np
+
 from driftloop.criteria.contract import Family, Finding, Part, Sample
 from driftloop.criteria.describe import Description
 from driftloop.statistics.eprocess import EDetector
 from driftloop.statistics.loss_registry import LOSS_TESTS
 from driftloop.statistics.loss_tests import paired_mean_test
-from driftloop.statistics.results import TestResult, no_verdict
+from driftloop.statistics.results import MIN_VALUES, TestResult, no_verdict
 from driftloop.statistics.window_scores import window_score
 
 _LARGEST_LOG = 700.0  # its exponential is still finite
@@ -29,7 +31,10 @@ class LossRise:
     needs: ClassVar[frozenset[Part]] = frozenset({"losses"})
 
     def __init__(self, *, test: str = "welch", tolerance: float = 0.0) -> None:
-        self._test = LOSS_TESTS[test.replace("-", "_")]
+        known = {name.replace("_", "-"): function for name, function in LOSS_TESTS.items()}
+        if test not in known:
+            raise ValueError(f"test must be one of {', '.join(sorted(known))}, got {test!r}")
+        self._test = known[test]
         self._tolerance = tolerance
 
     def evaluate(self, window: Sample, reference: Sample, seed: int) -> list[Finding]:
@@ -68,9 +73,9 @@ class Reducible:
         """One finding; the effect is the mean loss saved a record."""
         if window.losses is None or window.corrected is None:
             return []
-        return [
-            Finding(paired_mean_test(window.losses - window.corrected, tolerance=self._tolerance))
-        ]
+        with np.errstate(invalid="ignore"):  # inf - inf is nan, and dropped
+            saved = window.losses - window.corrected
+        return [Finding(paired_mean_test(saved, tolerance=self._tolerance))]
 
 
 class EValue:
@@ -91,7 +96,8 @@ class EValue:
         """One finding; the statistic is the e-value, the effect the window's score."""
         if window.losses is None or reference.losses is None:
             return []
-        score = window_score(window.losses, reference.losses)
+        n = int(np.isfinite(window.losses).sum())
+        score = window_score(window.losses, reference.losses) if n >= MIN_VALUES else math.nan
         if math.isnan(score):
             reason = "too few effective records for a score"
             return [Finding(no_verdict(reason, n=window.size, n_reference=reference.size))]

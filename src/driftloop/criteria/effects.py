@@ -15,7 +15,7 @@ from driftloop.criteria.contract import MISSING, Family, Finding, Part, Sample
 from driftloop.criteria.describe import Description
 from driftloop.statistics import effects
 from driftloop.statistics.categorical import category_counts
-from driftloop.statistics.results import TestResult
+from driftloop.statistics.results import MIN_VALUES, TestResult
 
 Measure = Callable[..., npt.NDArray[np.float64]]
 
@@ -63,6 +63,8 @@ class Effect:
 
 
 def _effect(value: float, n: int, m: int) -> TestResult:
+    if min(n, m) < MIN_VALUES:  # an effect votes by itself: it must not be made of two records
+        value = math.nan
     return TestResult(
         statistic=math.nan,
         p_value=math.nan,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from driftloop.criteria import categories, columns, drift, effects, multivariate, scores
@@ -40,11 +41,16 @@ def make_criterion(name: str, **params: Any) -> Criterion:
         if not points:
             rule = f"must be one of {', '.join(sorted(CRITERIA))}"
             raise SettingsError([Fault("criterion", repr(name), rule)])
-        make = next(iter(points)).load()
+        try:
+            make = next(iter(points)).load()
+        except (ImportError, AttributeError) as error:
+            rule = f"a criterion whose package can be loaded ({error})"
+            raise SettingsError([Fault("criterion", repr(name), rule)]) from error
     try:
         return make(**params)
-    except (TypeError, ValueError) as error:
-        rule = f"parameters that criterion {name} takes: {error}"
+    except (TypeError, ValueError, SettingsError) as error:
+        faults = error.faults if isinstance(error, SettingsError) else [error]
+        rule = f"parameters that criterion {name} takes: {'; '.join(map(str, faults))}"
         raise SettingsError([Fault(f"criteria.{name}.params", repr(params), rule)]) from error
 
 
@@ -54,6 +60,22 @@ def chosen_criteria(policy: Policy) -> list[Criterion]:
     if policy.feature_tests and not any(one.name == "ks" for one in made):
         made.append(make_criterion("ks"))
     return made
+
+
+def criteria_faults(policies: Mapping[str, Policy]) -> list[Fault]:
+    """Make the criteria of policies once, so that wrong params are told before anything runs.
+
+    Args:
+        policies: By the place in the configuration, as ``profiles.flights.policy``.
+    """
+    faults: list[Fault] = []
+    for place, policy in policies.items():
+        for one in policy.criteria:
+            try:
+                make_criterion(one.name, **one.params)
+            except SettingsError as error:
+                faults += [replace(fault, place=f"{place}.{fault.place}") for fault in error.faults]
+    return faults
 
 
 def parts_read(policy: Policy) -> frozenset[Part]:

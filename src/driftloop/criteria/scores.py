@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+
 from driftloop.criteria.contract import Family, Finding, Part, Sample
 from driftloop.criteria.describe import Description
 from driftloop.statistics.scores import calibration_test, residual_test, score_test
@@ -24,6 +26,7 @@ class ScoreShift:
     def __init__(self, *, test: str = "ks", dependence: str = "ar") -> None:
         self._test = test
         self._dependence = dependence
+        score_test(np.empty(0), np.empty(0), test, dependence=dependence)  # wrong ones are told now
 
     def evaluate(self, window: Sample, reference: Sample, seed: int) -> list[Finding]:  # noqa: ARG002  # nothing is drawn
         """One finding; of several classes that of the most significant one, by Holm."""
@@ -53,6 +56,7 @@ class Calibration:
             raise ValueError(f"task must be 'classification' or 'regression', got {task!r}")
         self._dependence = dependence
         self._task = task
+        residual_test(np.empty(0), np.empty(0), dependence=dependence)  # a wrong one is told now
 
     def evaluate(self, window: Sample, reference: Sample, seed: int) -> list[Finding]:  # noqa: ARG002  # nothing is drawn
         """One finding; the window alone is judged."""

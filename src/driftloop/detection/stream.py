@@ -177,10 +177,13 @@ class StreamTracker:
 
     @property
     def room(self) -> int:
-        """Rows, > 0, of which none but the last can fill a loss window or call for a model."""
+        """Rows, > 0, of which none but the last can lead to a decision or call for a model."""
         staged = 0 if self._stage is None else len(self._stage)
         room = self._losses.room if isinstance(self._losses, CountWindower) else MANY
-        return min(room, BLOCK if self._initial_due else MANY) - staged
+        room = min(room, BLOCK if self._initial_due else MANY) - staged
+        if self._votes and isinstance(self._features, CountWindower):  # decides without losses
+            room = min(room, self._features.room)
+        return room
 
     def _count(self, rows: Columns) -> None:
         self.counters.records += len(rows)

@@ -54,7 +54,7 @@ class StreamTester:
 
     def _test_losses(self, window: LossWindow) -> Tested:
         policy, judge = self.profile.policy, self._losses
-        losses = window.losses[~np.isnan(window.losses)]
+        losses = window.losses[np.isfinite(window.losses)]
         mean = float(losses.mean()) if len(losses) else None
         tested = Tested(window, "loss", [])
         tested.metrics = {

@@ -11,6 +11,7 @@ from driftloop.policy.grounds import ground, number, seed_of
 from driftloop.policy.tested import Tested
 from driftloop.records.columns import Floats
 from driftloop.settings import CycleWindow, Profile
+from driftloop.settings.policy import VOTING, Criterion
 from driftloop.statistics.correction import accumulate
 from driftloop.statistics.loss_tests import paired_mean_test
 
@@ -36,24 +37,30 @@ class LossJudge:
             else REFERENCE_WINDOWS * window.records
         )
         self.policy = profile.policy
+        own = next((one for one in self._voters() if one.name == "loss"), None)
+        params = {} if own is None else own.params
+        self._floor = None if own is None else own.effect
         self.mean: float | None = None
         self.accumulated = 0.0
         self.reference = LossReference(
             bound,
             anchor_records=1,
-            tolerance=profile.policy.effective_tolerance,
-            test=profile.policy.loss_test.replace("-", "_"),
+            tolerance=params.get("tolerance", profile.policy.effective_tolerance),
+            test=params.get("test", profile.policy.loss_test).replace("-", "_"),
         )
         self.reference_ranges: list[str] = []
+
+    def _voters(self) -> list[Criterion]:
+        return self.policy.criteria if self.policy.kind in VOTING else []
 
     def reducible(self, window: LossWindow, tested: Tested, level: float) -> None:
         """Loss that an online correction of the champion saves: see `statistics.correction`."""
         policy = self.policy
-        d = window.losses - window.corrected
-        d = d[~np.isnan(d)]
-        if not len(d):
+        both = np.isfinite(window.losses) & np.isfinite(window.corrected)
+        if not both.any():
             return
-        corrected = window.corrected[~np.isnan(window.corrected)]
+        corrected = window.corrected[both]
+        d = window.losses[both] - corrected
         self.accumulated = accumulate(self.accumulated, float(d.sum()))
         threshold = self.cost
         result = paired_mean_test(d, tolerance=policy.effective_tolerance)
@@ -96,7 +103,8 @@ class LossJudge:
         """The window's losses against the adaptive and the anchored reference.
 
         Two tests share the level, and the adaptive reference learns from the verdict. Where
-        something else decides, the anchored one alone is tested, for the evidence.
+        something else decides, the anchored one alone is tested, for the evidence. Where the policy
+        names a floor of the criterion ``loss``, a rise below it counts with p = 1.
         """
         losses, phases = _finite(window)
         if not len(self.reference.adaptive):
@@ -111,10 +119,11 @@ class LossJudge:
         smallest: float | None = None
         for name, result in results.items():
             share = level / len(results)
-            hit = bool(result.has_verdict and result.p_value <= share)
+            over = self._floor is None or result.effect >= self._floor
+            hit = bool(result.has_verdict and over and result.p_value <= share)
             rejected = rejected or hit
             if result.has_verdict:
-                p = min(result.p_value * len(results), 1.0)
+                p = min(result.p_value * len(results), 1.0) if over else 1.0
                 smallest = p if smallest is None else min(p, smallest)
             tested.results.append(
                 ground(
@@ -136,6 +145,6 @@ class LossJudge:
 
 
 def _finite(window: LossWindow) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.int64]] | None]:
-    finite = ~np.isnan(window.losses)
+    finite = np.isfinite(window.losses)
     phases = None if window.phases is None else window.phases.astype(np.int64)[finite]
     return window.losses[finite], phases

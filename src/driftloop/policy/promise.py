@@ -7,6 +7,9 @@ from driftloop.settings.base import format_duration
 from driftloop.settings.policy import VOTING
 from driftloop.statistics.levels import SECONDS_PER_YEAR, expected_needless_retrains
 
+UNCONTROLLED = frozenset({"weighted", "fisher", "stouffer"})
+"""Rules of a vote that keep no level where criteria depend on each other."""
+
 STREAMS = (100, 1000)
 """Sizes of a fleet for which the promise is told."""
 
@@ -16,11 +19,13 @@ def needless_per_year(policy: Policy) -> float | None:
 
     Returns:
         `Policy.alpha_per_year` where the policy tests at that level; 0 for ``never``; None where
-        it promises nothing: schedules, detectors, weighted votes, accumulated loss.
+        it promises nothing: schedules, detectors, accumulated loss, and votes that are weighted
+        or combined by Fisher's or Stouffer's rule: criteria on the same window depend on each
+        other, which those rules do not allow for (`statistics.combine`).
     """
     if policy.kind == "never":
         return 0.0
-    levelled = policy.kind in VOTING and policy.combine != "weighted"
+    levelled = policy.kind in VOTING and policy.combine not in UNCONTROLLED
     if levelled or policy.kind == "mlma" or (policy.kind, policy.mode) == ("reducible", "test"):
         return policy.alpha_per_year
     return None

@@ -39,7 +39,8 @@ def vote(
 
     A criterion whose effect is below its floor counts with p = 1. One that has no verdict yet does
     not count, and K is the number of those that have. Criteria without a p-value are conditions:
-    one of them must be over its floor (with ``weighted`` they vote like all others).
+    one of them must be over its floor, for ``all`` each of them (with ``weighted`` they vote like
+    all others).
 
     Args:
         policy: Kind, criteria, votes, rule.
@@ -53,7 +54,7 @@ def vote(
     if policy.combine == "weighted":
         return _weighted(policy, standing, names, window)
     calibrated = [name for name in names if _calibrated(name)]
-    by_effect = [name for name in names if not _calibrated(name)]
+    conditions = [one.name for one in policy.criteria if not _calibrated(one.name)]
     weights = {one.name: one.weight for one in policy.criteria}
     p_values = [standing[name].p_value for name in calibrated]
     rule = policy.combine.replace("-", "_")
@@ -65,9 +66,10 @@ def vote(
     )
     reasons = [f"{policy.combine}, {policy.required_votes} of {len(p_values)}"]
     passed = bool(p <= level)
-    if by_effect and not any(standing[name].counts for name in by_effect):
+    met = [name in standing and standing[name].counts for name in conditions]
+    if conditions and not (all(met) if policy.kind == "all" else any(met)):
         passed = False
-        reasons.append("no effect over its floor")
+        reasons.append(f"{sum(met)} of {len(met)} effects over their floors")
     if policy.kind == "multi-criteria":
         family = "loss" if labels else "score"
         own = [n for n in calibrated if _family(standing[n]) == family]

@@ -205,6 +205,12 @@ class Settings(BaseSettings):
                 return name, profile
         return None
 
+    @property
+    def chosen_policies(self) -> dict[str, Policy]:
+        """Every policy of the configuration, by its place in it."""
+        own = {f"policies.{name}": policy for name, policy in self.policies.items()}
+        return own | {f"profiles.{name}.policy": one.policy for name, one in self.profiles.items()}
+
     def silent_after(self, topic: str) -> float:
         """Seconds without a record after which the stream of `topic` counts as silent."""
         found = self.profile_of(topic)

@@ -42,6 +42,9 @@ BUILT_IN_CRITERIA = (
 )
 """Criteria that Driftloop brings; `driftloop.criteria` holds them."""
 
+EFFECT_SIZES = frozenset({"cohens-d", "hellinger", "jensen-shannon", "psi", "wasserstein"})
+"""Those of them without a p-value."""
+
 Kind = Literal[
     "never",
     "always",
@@ -167,7 +170,9 @@ class Policy(Section):
             a record.
         criteria: For ``any``, ``all``, ``vote`` and ``multi-criteria``: names, ``"name > effect"``
             or tables; by default ``ks``, ``score-ks`` and ``loss``.
-        votes: For ``vote`` and ``multi-criteria``: how many criteria must speak for drift.
+        votes: For ``vote`` and ``multi-criteria``: how many of the criteria with a p-value must
+            speak for drift. Those without one are conditions: besides, one of them must be over its
+            floor (for ``all``: all of them). With ``weighted`` all criteria vote alike.
         combine: How the criteria's p-values become one: ``partial-conjunction`` (valid under any
             dependence), ``fisher``, ``stouffer``, ``cauchy``, ``harmonic-mean``, ``twice-mean``;
             ``weighted`` counts rejections by weight, without error control.
@@ -221,17 +226,34 @@ class Policy(Section):
             object.__setattr__(self, "criteria", chosen)
         if self.kind == "detector" and self.detector not in self.detectors:
             object.__setattr__(self, "detectors", [*self.detectors, self.detector])
-        if self.kind in {"vote", "multi-criteria"} and self.votes > len(self.criteria):
+        names = [one.name for one in self.criteria]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"each criterion votes once; got {', '.join(twice)} more than once")
+        if self.kind in VOTING and not self._voters:
             raise ValueError(
-                f"votes must be at most the number of criteria, {len(self.criteria)}; "
+                "at least one of the criteria has a p-value, or combine is 'weighted'; "
+                f"got {', '.join(names)} alone"
+            )
+        if self.kind in {"vote", "multi-criteria"} and self.votes > len(self._voters):
+            besides = len(names) - len(self._voters)
+            raise ValueError(
+                f"votes must be at most the number of criteria, {len(self._voters)}; "
                 f"got {self.votes}"
+                + (f" ({besides} without a p-value do not vote)" * (besides > 0))
             )
         return self
 
     @property
+    def _voters(self) -> list[Criterion]:
+        """The criteria that vote; the others are conditions."""
+        every = self.combine == "weighted"
+        return [one for one in self.criteria if every or one.name not in EFFECT_SIZES]
+
+    @property
     def required_votes(self) -> int:
-        """Of a voting kind: how many of the criteria must speak for drift."""
-        return {"any": 1, "all": len(self.criteria)}.get(self.kind, self.votes)
+        """Of a voting kind: how many of the criteria that vote must speak for drift."""
+        return {"any": 1, "all": len(self._voters)}.get(self.kind, self.votes)
 
     @property
     def fixed_cost(self) -> float | None:

@@ -222,7 +222,11 @@ DETECTORS = "profiles.a.policy.detectors"
         ("'ddm:loss'", f"{DETECTORS}.0", "ddm reads 0 and 1: on error, not loss"),
         ("'hddm_w:x.heat'", f"{DETECTORS}.0", "hddm_w reads numbers from 0 to 1: on error or sc"),
         ("{ kind = 'adwin', delta = 2.0 }", f"{DETECTORS}.0.delta", "less than 1, got 2.0"),
-        ("{ kind = 'fhddm', sliding_window_size = 0 }", f"{DETECTORS}.0.sliding_window_size", "at least 1"),
+        (
+            "{ kind = 'fhddm', sliding_window_size = 0 }",
+            f"{DETECTORS}.0.sliding_window_size",
+            "at least 1",
+        ),
         ("{ kind = 'kswin', stat_size = 51 }", f"{DETECTORS}.0", "at most half of window_size"),
         ("{ kind = 'fhddm', short_window_size = 101 }", f"{DETECTORS}.0", "not 101 of 100"),
         ("'adwin:x.haet'", DETECTORS, "no known feature (did you mean 'heat'?)"),
@@ -237,7 +241,7 @@ def test_a_detector_that_cannot_be_is_told(
 ) -> None:
     features = "features = { numeric = ['heat'], categorical = ['hue'] }"
     text = f"[profiles.a]\n{features}\n[profiles.a.policy]\ndetectors = [{detectors}]"
-        assert told in _faults(write(text))[place]
+    assert told in _faults(write(text))[place]
 
 
 def test_a_detector_is_a_text_or_a_table_and_the_shortest_form_stands_for_it(write: Write) -> None:
