@@ -64,7 +64,7 @@ def test_the_slow_part_that_phase_means_take_along_is_given_back(days: int) -> N
 
 
 def test_a_reference_of_few_days_keeps_the_level_on_dependent_losses_with_a_cycle() -> None:
-    """Two days of four records an hour, φ = .6, at 1 %: without the correction 2.8 % were rejected."""
+    """Two days of four records an hour, φ = .6, at 1 %: 2.8 % without the correction."""
     rng = np.random.default_rng(5)
     hours = np.tile(np.repeat(np.arange(24), 4), 3)
     rejected = 0
