@@ -9,7 +9,7 @@ READY := .venv/.ready
 # Most tests of a real Kafka wait: more of them than processors run beside each other.
 WORKERS := 4
 UV_VERSION := 0.13.9
-SOURCES := $(wildcard src flows tests benchmarks scripts)
+SOURCES := $(wildcard src flows tests benchmarks experiments scripts)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench format constraints clean .venv

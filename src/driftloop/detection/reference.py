@@ -8,11 +8,14 @@ import numpy.typing as npt
 from driftloop.errors import Fault, SettingsError
 from driftloop.statistics.loss_registry import LOSS_TESTS
 from driftloop.statistics.loss_tests import loss_test, reference_inflation
+from driftloop.statistics.phases import cycles
 from driftloop.statistics.results import TestResult, no_verdict
 from driftloop.statistics.two_sample import ks_sorted, sort_features
 
 Array = npt.NDArray[np.float64]
 Phases = npt.ArrayLike | None
+
+ANCHOR_CYCLES = 4  # the anchored reference's least, where there are phases: see `phase_inflation`
 
 
 class _Losses:
@@ -73,7 +76,8 @@ class LossReference:
     both makes two tests a batch and corrects for that.
 
     Make a new one for each model version. One without any losses yet learns both from the first
-    batches: the anchored one is complete, and never changes again, once it holds `anchor_records`.
+    batches: the anchored one is complete, and never changes again, once it holds `anchor_records`,
+    and, where there are phases, `ANCHOR_CYCLES` or all that it can hold.
 
     Attributes:
         adaptive: The adaptive reference's losses, (≤ max_records,), oldest first.
@@ -165,8 +169,7 @@ class LossReference:
         """Say whether a batch's mean loss is significantly *below* the adaptive reference's."""
         values, marks = self._split(batch, phases)
         phased = self._phased and phases is not None
-        result = self._adaptive.test(values, marks, 0.0, phased=phased, better=True)
-        return result.p_value < level
+        return self._adaptive.test(values, marks, 0.0, phased=phased, better=True).p_value < level
 
     def settle(
         self, batch: npt.ArrayLike, *, rejected: bool, level: float, phases: Phases = None
@@ -206,7 +209,9 @@ class LossReference:
         self._fill_anchor(values, marks)
 
     def _fill_anchor(self, values: Array, marks: npt.NDArray[np.int64]) -> None:
-        if len(self._anchored.losses) < self._anchor_records:
+        short = self._phased and cycles(self._anchored.phases) < ANCHOR_CYCLES
+        enough = self._anchored.maximum if short else self._anchor_records
+        if len(self._anchored.losses) < enough:
             self._anchored.extend(values, marks)
 
     def _prepare(

@@ -43,6 +43,7 @@ from driftloop.messages import Command, ModelPublished, OffsetRange, TrainingFin
 from driftloop.records import Columns, Joiner
 from driftloop.settings import CycleWindow, Profile
 from driftloop.settings.base import milliseconds
+from driftloop.settings.policy import VOTING
 
 MANY = 1 << 62
 """More rows than any batch has."""
@@ -76,6 +77,7 @@ class StreamTracker:
         self._losses = self._windower()
         self._features = self._windower()
         self._contents = WindowContents(profile, parts_read(profile.policy))
+        self._votes = profile.policy.kind in VOTING
         self._closer = WindowCloser(topic, profile, self._contents, self._history)
         self._watch = Watch(profile)
 

@@ -32,7 +32,7 @@ from scipy import special
 
 from driftloop.errors import Fault, SettingsError
 from driftloop.statistics.autocorrelation import finite
-from driftloop.statistics.phases import Phases, remove_phases
+from driftloop.statistics.phases import Phases, phase_inflation, remove_phases
 from driftloop.statistics.results import MIN_EFFECTIVE, TestResult, no_verdict
 
 Array = npt.NDArray[np.float64]
@@ -95,7 +95,8 @@ def newey_west_test(
         return no_verdict("losses too large to compare", n=n, n_reference=m)
     effect = difference / spread if spread > 0.0 else math.nan
     lags = (bartlett_lags(new, bandwidth), bartlett_lags(old, bandwidth))
-    long_run = (long_run_variance(new, lags[0]), long_run_variance(old, lags[1]))
+    hidden = 1.0 if phases is None else phase_inflation(reference, phases[1])
+    long_run = (long_run_variance(new, lags[0]), long_run_variance(old, lags[1]) * hidden)
     sizes = (
         _worth(n, variances[0], long_run[0]),
         _worth(weight_of_reference, variances[1], long_run[1]),

@@ -33,7 +33,7 @@ import numpy.typing as npt
 from scipy import special
 
 from driftloop.statistics.autocorrelation import finite, variance_inflation
-from driftloop.statistics.phases import Phases, remove_phases
+from driftloop.statistics.phases import Phases, phase_inflation, remove_phases
 from driftloop.statistics.results import MIN_EFFECTIVE, TestResult, no_verdict
 
 
@@ -59,7 +59,8 @@ def loss_test(
     p. The phases' means, estimated on the reference, are removed from both samples first, and the
     uncertainty of the standardised mean (Σ w_p² / n_p) replaces 1/n, so a batch that is not whole
     cycles is right too, if its phases occur in the reference. Batch records of a phase that the
-    reference lacks are left out.
+    reference lacks are left out. k grows by `phase_inflation`: a reference of one cycle cannot tell
+    how its phases vary from one cycle to the next, and mostly gives no verdict.
 
     Args:
         batch: (n,) losses in their order; non-finite ones are dropped.
@@ -86,7 +87,11 @@ def loss_test(
     if n == 0 or m <= groups:
         return no_verdict("no records to compare", n=n, n_reference=m)
 
-    k = variance_inflation(old) if inflation is None else inflation
+    k = inflation
+    if k is None:
+        k = variance_inflation(old) * (
+            1.0 if phases is None else phase_inflation(reference, phases[1])
+        )
     sizes = (n / k, weight_of_reference / k)
     silent = partial(
         no_verdict, n=n, n_reference=m, n_effective=sizes[0], n_effective_reference=sizes[1]
@@ -131,7 +136,7 @@ def reference_inflation(reference: npt.ArrayLike, phases: npt.ArrayLike | None =
         return variance_inflation(reference)
     old = np.asarray(reference, np.float64).ravel()
     _, centred, _, _ = remove_phases(np.empty(0), old, (np.empty(0), phases))
-    return variance_inflation(centred)
+    return variance_inflation(centred) * phase_inflation(old, phases)
 
 
 @np.errstate(all="ignore")  # absurd magnitudes end in "no verdict", not in a warning

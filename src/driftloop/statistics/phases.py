@@ -50,3 +50,43 @@ def remove_phases(new: Array, old: Array, phases: Phases) -> tuple[Array, Array,
     shares = np.bincount(new_index, minlength=len(known)) / max(len(new), 1)
     size = 1.0 / float((shares**2 / counts).sum()) if len(new) else 0.0
     return new - means[new_index], old - means[index], size, len(known)
+
+
+def cycles(phases: npt.ArrayLike) -> float:
+    """Return how many cycles a series of phases covers: its runs of one phase, by its phases.
+
+    >>> cycles([0, 0, 1, 1, 0, 0, 1, 1, 0, 0])
+    2.5
+    """
+    marks = np.asarray(phases).ravel()
+    return _runs(marks) / len(np.unique(marks)) if len(marks) else 0.0
+
+
+def phase_inflation(reference: npt.ArrayLike, phases: npt.ArrayLike) -> float:
+    """Return by how much more a reference depends than it shows once its phases are removed.
+
+    Records of a phase that follow each other (four of an hour) share the slow part of the noise,
+    and the phase's mean takes that part along: of one cycle nothing of it is left, so neighbours
+    seem independent. With r runs of one phase, g phases and m records,
+
+        r / (r - g + 1) : m / (m - g + 1),
+
+    the degrees of freedom of the slow part over those of the records. About r / g cycles, so 2 of
+    two cycles and 1.3 of four; 1 where each record is a run of its own (24 records a day), or
+    phases come in no order. It multiplies the long-run variance of the centred reference.
+
+    Args:
+        reference: (m,) losses in their order; non-finite ones are left out.
+        phases: Phase index of each, (m,).
+    """
+    finite = np.isfinite(np.asarray(reference, np.float64).ravel())
+    marks = np.asarray(phases).ravel()[finite]
+    m = len(marks)
+    if not m:
+        return 1.0
+    runs, lost = _runs(marks), len(np.unique(marks)) - 1
+    return (runs / (runs - lost)) / (m / (m - lost))
+
+
+def _runs(marks: npt.NDArray[np.generic]) -> int:
+    return 1 + int(np.count_nonzero(marks[1:] != marks[:-1]))

@@ -37,7 +37,7 @@ from driftloop.statistics.autocorrelation import (
     fit_autoregression,
     variance_inflation,
 )
-from driftloop.statistics.phases import Phases, remove_phases
+from driftloop.statistics.phases import Phases, phase_inflation, remove_phases
 from driftloop.statistics.results import MIN_EFFECTIVE, TestResult, no_verdict
 
 Array = npt.NDArray[np.float64]
@@ -95,7 +95,8 @@ def block_permutation_test(
     if math.isnan(difference):
         return no_verdict("losses too large to compare", n=n, n_reference=m)
     if block is None:
-        block = max(math.ceil(3.0 * (variance_inflation(old) - 1.0)), 1)
+        hidden = 1.0 if phases is None else phase_inflation(reference, phases[1])
+        block = max(math.ceil(3.0 * (variance_inflation(old) * hidden - 1.0)), 1)
     counts = (n // block, m // block)
     silent = partial(
         no_verdict,
@@ -177,7 +178,8 @@ def sieve_bootstrap_test(
     difference, effect = _effect(new, old, tolerance)
     if math.isnan(difference):
         return no_verdict("losses too large to compare", n=n, n_reference=m)
-    k = variance_inflation(old)
+    hidden = 1.0 if phases is None else phase_inflation(reference, phases[1])
+    k = variance_inflation(old) * hidden
     silent = partial(
         no_verdict,
         effect=effect,
@@ -197,7 +199,8 @@ def sieve_bootstrap_test(
     # Phases cost the reference degrees of freedom, and its standardised mean is less certain.
     reference_error = math.sqrt(m / worth)
     means = _sieve_means(old / scale, n, draws, np.random.default_rng(seed))
-    drawn = scale * math.sqrt(m / (m - groups)) * (ratio * means[1] - reference_error * means[0])
+    scale *= math.sqrt(m / (m - groups) * hidden)
+    drawn = scale * (ratio * means[1] - reference_error * means[0])
     error = float(drawn.std())
     if not error > 0.0:
         return silent("reference does not vary")

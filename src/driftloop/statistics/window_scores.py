@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from driftloop.statistics.autocorrelation import finite, variance_inflation
-from driftloop.statistics.phases import Phases, remove_phases
+from driftloop.statistics.phases import Phases, phase_inflation, remove_phases
 from driftloop.statistics.results import MIN_EFFECTIVE
 
 
@@ -57,7 +57,11 @@ def window_score(
     m = len(old)
     if len(new) == 0 or m <= groups or worth == 0.0:
         return math.nan
-    k = variance_inflation(old) if inflation is None else inflation
+    k = inflation
+    if k is None:
+        k = variance_inflation(old) * (
+            1.0 if phases is None else phase_inflation(reference, phases[1])
+        )
     if worth / k < MIN_EFFECTIVE:
         return math.nan
     scale = math.sqrt(float(old.var()) * m / (m - groups) * k)

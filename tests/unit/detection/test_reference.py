@@ -172,3 +172,27 @@ def test_features_are_tested_by_ks() -> None:
     resumed = pickle.loads(pickle.dumps(reference))  # noqa: S301
     assert (resumed.evaluate(window)[1] == p_values).all()
     assert np.isnan(FeatureReference(2).evaluate(window)[1]).all()
+
+
+def test_with_phases_the_anchor_grows_to_four_cycles() -> None:
+    """One day's hours cannot tell how an hour varies from day to day."""
+    reference = LossReference(2000, anchor_records=1)
+    day = np.repeat(np.arange(24), 4)
+    rng = np.random.default_rng(3)
+    reference.start(rng.normal(size=96), day)
+    for _ in range(6):
+        reference.absorb(rng.normal(size=96), day)
+    assert len(reference.anchored) == 4 * 96
+    assert len(reference.adaptive) == 7 * 96
+
+
+def test_the_anchor_with_phases_never_slides_where_four_cycles_do_not_fit() -> None:
+    reference = LossReference(150, anchor_records=1)
+    day = np.repeat(np.arange(24), 4)
+    losses = [np.full(96, float(i)) for i in range(4)]
+    reference.start(losses[0], day)
+    reference.absorb(losses[1], day)
+    anchored = reference.anchored.copy()
+    reference.absorb(losses[2], day)
+    reference.absorb(losses[3], day)
+    np.testing.assert_array_equal(reference.anchored, anchored)
