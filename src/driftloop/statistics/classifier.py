@@ -1,6 +1,6 @@
 """The classifier two-sample test: can a classifier tell the window from its reference?
 
-CLASSIFIER_TABLE
+Sizes as measured, and what a window costs: ``docs/criteria.md``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tests of the share of missing values.
 
-MISSING_TABLE
+Sizes as measured, and what a window costs: ``docs/criteria.md``.
 """
 
 from __future__ import annotations

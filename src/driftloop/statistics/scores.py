@@ -1,6 +1,6 @@
 """Tests of a model's outputs: their distribution without labels, their calibration with labels.
 
-SCORE_TABLE
+Sizes as measured, and what a window costs: ``docs/criteria.md``.
 """
 
 from __future__ import annotations
