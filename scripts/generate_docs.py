@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/configuration.md and docs/events.md from the types.
+"""Writes the generated parts of the pages in docs/ from the types and registries.
 
 ``python scripts/generate_docs.py`` writes them; with ``--check`` it only says which are stale, and
 exits 1 then. Text outside the markers ``<!-- generated: … -->`` is written by hand.
@@ -36,6 +36,10 @@ from driftloop.messages import (
 from driftloop.settings import Settings
 from driftloop.settings.base import format_duration
 from driftloop.settings.render import literal
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, its folder alone is there
+
+from scripts.criteria_page import criteria, detectors, presets
 
 DOCS = Path(__file__).parents[1] / "docs"
 _MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -324,7 +328,13 @@ def _message(event: Event) -> list[str]:
 
 # --- files -----------------------------------------------------------------------------------
 
-_PARTS = {"configuration": configuration, "events": events}
+_PARTS = {
+    "configuration": configuration,
+    "events": events,
+    "criteria": criteria,
+    "presets": presets,
+    "detectors": detectors,
+}
 
 
 def render(text: str) -> str:

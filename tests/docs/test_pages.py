@@ -148,3 +148,9 @@ def test_files_that_pages_name_exist() -> None:
     for page in PAGES:
         for one in named.findall(page.read_text(encoding="utf-8")):
             assert (ROOT / one).exists(), f"{_name(page)}: {one}"
+
+
+def test_an_option_that_a_command_does_not_have_is_found_out() -> None:
+    """What `test_commands_in_pages_exist` relies on: `--help` does not hide an unknown option."""
+    for words in (["backtest", "shops", "--nope"], ["demo", "--nope"], ["config", "nope"]):
+        assert CliRunner().invoke(app, [*words, "--help"]).exit_code != 0

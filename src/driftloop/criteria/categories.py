@@ -10,11 +10,18 @@ import numpy as np
 
 from driftloop.criteria.contract import MISSING, Family, Finding, Integers, Part, Sample
 from driftloop.criteria.describe import Description
-from driftloop.statistics.categorical import chi_square, g_test, unseen_categories
+from driftloop.statistics.categorical import (
+    category_inflation,
+    chi_square,
+    g_test,
+    unseen_categories,
+)
 from driftloop.statistics.missing import missing_rates
 from driftloop.statistics.results import TestResult
 
 CategoryTest = Callable[..., TestResult]
+
+_INFLATIONS = "inflations"
 
 
 class CategoryCriterion:
@@ -23,25 +30,57 @@ class CategoryCriterion:
     Args:
         name: As registered.
         test: Of window and reference, sequences of codes with None for what is missing.
-        params: What the test takes besides.
     """
 
     family: ClassVar[Family] = "features"
     needs: ClassVar[frozenset[Part]] = frozenset({"codes"})
 
-    def __init__(self, name: str, test: CategoryTest, **params: float) -> None:
+    def __init__(self, name: str, test: CategoryTest) -> None:
         self.name = name
-        self._test = partial(test, **params)
-        self._test([], [])  # wrong params are told now
+        self._test = test
 
     def evaluate(self, window: Sample, reference: Sample, seed: int) -> list[Finding]:  # noqa: ARG002  # nothing is drawn
         """One finding a feature."""
         if window.codes is None or reference.codes is None:
             return []
         return [
-            Finding(self._test(_column(window.codes, j), _column(reference.codes, j)), name)
-            for j, name in enumerate(window.code_names)
+            Finding(
+                self._test(_values(window.codes[:, j]), _values(codes), **self._more(reference, j)),
+                name,
+            )
+            for j, (name, codes) in enumerate(
+                zip(window.code_names, reference.codes.T, strict=True)
+            )
         ]
+
+    def _more(self, reference: Sample, j: int) -> dict[str, float]:  # noqa: ARG002  # see ShareTest
+        return {}
+
+
+class ShareTest(CategoryCriterion):
+    """A test of the shares of categories.
+
+    Args:
+        name: As registered.
+        test: As `CategoryCriterion`'s, with a keyword ``inflation``.
+        dependence: ``ar`` corrects for autocorrelated records, ``none`` takes them as independent.
+    """
+
+    def __init__(self, name: str, test: CategoryTest, *, dependence: str = "ar") -> None:
+        if dependence not in {"ar", "none"}:
+            raise ValueError(f"dependence must be 'ar' or 'none', got {dependence!r}")
+        super().__init__(name, test)
+        self._dependence = dependence
+
+    def _more(self, reference: Sample, j: int) -> dict[str, float]:
+        """The inflation of a reference's column, computed once."""
+        if self._dependence == "none" or reference.codes is None:
+            return {}
+        kept: dict[int, float] = reference.prepared.setdefault(_INFLATIONS, {})
+        if j not in kept:
+            codes = reference.codes[:, j]
+            kept[j] = category_inflation(codes[codes != MISSING])
+        return {"inflation": kept[j]}
 
 
 class MissingRate:
@@ -69,24 +108,24 @@ class MissingRate:
         return [Finding(found.column(j), name) for j, name in enumerate(names)]
 
 
-def _column(codes: Integers, j: int) -> list[Any]:
-    return [None if code == MISSING else code for code in codes[:, j].tolist()]
+def _values(codes: Integers) -> list[Any]:
+    return [None if code == MISSING else code for code in codes.tolist()]
 
 
 DESCRIPTIONS = {
     "chi-square": Description(
-        partial(CategoryCriterion, "chi-square", chi_square),
+        partial(ShareTest, "chi-square", chi_square),
         "features",
         "other shares of the categories",
-        "χ², rare categories pooled; effect: Cramér's V",
-        "Pearson (1900)",
+        "χ² / k, rare categories pooled; effect: Cramér's V",
+        "Pearson (1900); Rao, Scott (1981)",
     ),
     "g-test": Description(
-        partial(CategoryCriterion, "g-test", g_test),
+        partial(ShareTest, "g-test", g_test),
         "features",
         "other shares of the categories",
-        "G = 2 Σ O ln(O / E), rare categories pooled; effect: Cramér's V",
-        "Wilks (1935)",
+        "G / k, G = 2 Σ O ln(O / E), rare categories pooled; effect: Cramér's V",
+        "Wilks (1935); Rao, Scott (1981)",
     ),
     "missing-rate": Description(
         MissingRate,

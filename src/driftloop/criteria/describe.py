@@ -10,7 +10,7 @@ from driftloop.criteria.contract import Criterion, Family
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A criterion as `docs/criteria.md` tells of it.
+    """A criterion as `docs/criteria.md` tells of it, beside the figures of `docs/criteria.json`.
 
     Attributes:
         make: Makes it from its params.
@@ -21,7 +21,6 @@ class Description:
         calibrated: Whether it has a p-value; one without votes by its effect alone.
         floor: Effect from which on a criterion without a p-value votes, where the policy names
             none.
-        size: Its measured size, in a sentence.
     """
 
     make: Callable[..., Criterion]
@@ -31,4 +30,3 @@ class Description:
     source: str
     calibrated: bool = True
     floor: float = 0.0
-    size: str = ""

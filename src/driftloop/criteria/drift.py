@@ -127,7 +127,7 @@ DESCRIPTIONS = {
         "loss",
         "loss that an online correction of the champion saves on the same records",
         "paired t with AR-effective size; effect: mean loss saved a record",
-        "our own; `docs/experiments.md`",
+        "our own",
     ),
     "e-process": Description(
         EValue,

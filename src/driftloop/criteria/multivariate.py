@@ -46,17 +46,17 @@ class JointTest:
 
 DESCRIPTIONS = {
     "mmd": Description(
-        partial(JointTest, "mmd", mmd, draws=True),
+        partial(JointTest, "mmd", mmd, draws=True, block=None),
         "features",
         "any difference of the features' joint distribution",
-        "MMD² with a Gaussian kernel at the median distance, by permutation; effect: MMD²",
+        "MMD², Gaussian kernel at the median distance, by permutation of blocks; effect: √MMD²",
         "Gretton et al. (2012)",
     ),
     "energy": Description(
-        partial(JointTest, "energy", energy_distance, draws=True),
+        partial(JointTest, "energy", energy_distance, draws=True, block=None),
         "features",
         "any difference of the features' joint distribution",
-        "energy distance, by permutation; effect: its share of the mean distance",
+        "energy distance, by permutation of blocks; effect: root of its share of the mean distance",
         "Székely, Rizzo (2013)",
     ),
     "classifier": Description(

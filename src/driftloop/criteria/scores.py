@@ -74,7 +74,7 @@ DESCRIPTIONS = {
         "score",
         "another distribution of the predictions or class probabilities; needs no label",
         "Kolmogorov-Smirnov's D, over classes by Holm; effect: D",
-        "as ks",
+        "Smirnov (1944); Holm (1979)",
     ),
     "calibration": Description(
         Calibration,

@@ -24,6 +24,35 @@ FIRST: dict[str, tuple[str, ...]] = {
 }
 """Each preset, and the key that its bare argument sets."""
 
+MEANINGS: dict[str, tuple[str, str]] = {
+    "never": ("never", "Never; a stream gets its first model alone."),
+    "always": ("always", "At every closed window of losses."),
+    "periodic": (
+        "periodic(7d)",
+        "After so much event time; a whole number, as `periodic(500)`, is labelled records.",
+    ),
+    "any": ("any", "One of `criteria` speaks for drift, corrected for their number."),
+    "all": ("all", "All of `criteria` do."),
+    "vote": ("vote(2)", "So many of `criteria` do, by the combining rule."),
+    "mlma": (
+        "mlma(0.1)",
+        "The window's losses are above a reference's; the argument is needless retrains a year.",
+    ),
+    "multi-criteria": (
+        "multi-criteria(2)",
+        "As `vote`, and one of the losses (without labels, of the score) rejects by itself.",
+    ),
+    "detector": (
+        "detector(adwin)",
+        "The incremental detector has signalled since the last window closed.",
+    ),
+    "reducible": (
+        "reducible(20)",
+        "A newer model would have saved more than a retrain costs, in records' worth of mean loss.",
+    ),
+}
+"""Each preset: an example, and when it retrains."""
+
 
 def parse_policy(text: str, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Read a policy's name with its arguments as the table that it stands for.

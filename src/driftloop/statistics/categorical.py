@@ -43,6 +43,7 @@ import numpy.typing as npt
 from scipy import special, stats
 
 from driftloop.errors import Fault, SettingsError
+from driftloop.statistics.autocorrelation import column_inflation
 from driftloop.statistics.results import MIN_EFFECTIVE, MIN_VALUES, TestResult, no_verdict
 
 Array = npt.NDArray[np.float64]
@@ -221,6 +222,34 @@ def _beta(mean: float, variance: float) -> tuple[float, float]:
     mean = min(mean, 0.99)
     precision = max(mean * (1.0 - mean) / variance - 1.0, 0.5 / mean)
     return mean * precision, (1.0 - mean) * precision
+
+
+def category_inflation(codes: npt.NDArray[np.int64]) -> float:
+    """Return k, the factor by which dependence between records inflates chi² (Rao, Scott 1981).
+
+    The mean over categories of the inflation of their indicators (`column_inflation`), weighted by
+    1 - share, which are the weights of their parts of chi². Categories with fewer than
+    `MIN_EXPECTED` records, which the tests pool, share one indicator.
+
+    Args:
+        codes: (n,) categories as whole numbers, in the records' order of time, none missing.
+
+    Returns:
+        k ≥ 1; 1 with fewer than two categories.
+
+    >>> category_inflation(np.tile(np.repeat([0, 1], 20), 10)) > 5
+    True
+    """
+    names, index, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    common = np.flatnonzero(counts >= MIN_EXPECTED)
+    if len(names) < 2 or not len(common):
+        return 1.0
+    indicators = (index == common[:, None]).astype(np.float64)  # (categories, n)
+    rest = 1.0 - indicators.sum(axis=0)
+    if rest.any():
+        indicators = np.vstack([indicators, rest])
+    weights = 1.0 - indicators.mean(axis=1)
+    return float(max(np.average(column_inflation(indicators), weights=weights), 1.0))
 
 
 def category_counts(window: Sequence[Any], reference: Sequence[Any]) -> tuple[Array, Array]:

@@ -8,10 +8,13 @@ from math import comb
 import numpy as np
 import pytest
 from scipy import special, stats
+from scipy.signal import lfilter
 
 from driftloop.errors import SettingsError
+from driftloop.statistics.autocorrelation import column_inflation
 from driftloop.statistics.categorical import (
     category_counts,
+    category_inflation,
     chi_square,
     count_categories,
     g_test,
@@ -141,3 +144,35 @@ def test_order_and_kind_of_categories_do_not_matter() -> None:
     assert codes.p_value == pytest.approx(texts.p_value, rel=1e-12)
     mixed = chi_square(["1", 1, True, "1", 2] * 10, ["1", 1, 2, 2] * 20)
     assert mixed.has_verdict
+
+
+def _codes(phi: float, seed: int, n: int) -> np.ndarray:
+    """Five categories of falling shares, cut from an AR(1) of variance 1."""
+    rng = np.random.default_rng(seed)
+    noise = np.sqrt(1 - phi**2) * rng.normal(size=n)
+    numbers, _ = lfilter([1.0], [1.0, -phi], noise, zi=[phi * rng.normal()])
+    return np.searchsorted([-0.1, 0.6, 1.1, 1.6], numbers)
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.6, 0.9])
+def test_the_inflation_of_the_reference_keeps_the_size_on_dependent_records(phi: float) -> None:
+    p = []
+    for run in range(400):
+        codes = _codes(phi, run, 1300)
+        new, old = codes[1000:], codes[:1000]
+        result = chi_square(new.tolist(), old.tolist(), inflation=category_inflation(old))
+        p.append(result.p_value)
+    assert np.mean(np.array(p) <= 0.05) < 0.12  # .04, .06, .09; without it .04, .24, .72
+
+
+def test_the_inflation_is_one_for_independent_records_and_for_a_single_category() -> None:
+    assert category_inflation(_codes(0.0, 3, 20_000)) == pytest.approx(1.0, abs=0.1)
+    assert category_inflation(np.zeros(50, np.int64)) == 1.0
+    assert category_inflation(np.empty(0, np.int64)) == 1.0
+    assert category_inflation(np.arange(30)) == 1.0  # none is common
+
+
+def test_the_inflation_of_two_categories_is_that_of_their_indicator() -> None:
+    codes = (_codes(0.8, 1, 2000) > 0).astype(np.int64)
+    one = column_inflation(codes[None, :].astype(np.float64))
+    assert category_inflation(codes) == pytest.approx(float(one[0]))

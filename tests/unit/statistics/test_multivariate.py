@@ -9,7 +9,7 @@ from scipy.signal import lfilter
 
 from driftloop.errors import SettingsError
 from driftloop.statistics.classifier import classifier_test
-from driftloop.statistics.multivariate import energy_distance, mmd, prepare
+from driftloop.statistics.multivariate import block_length, energy_distance, mmd, prepare
 
 ALL = (mmd, energy_distance, classifier_test)
 
@@ -152,3 +152,27 @@ def test_bad_numbers_are_refused() -> None:
         classifier_test(a, a, folds=1, ridge=0.0, dependence="x")
     with pytest.raises(SettingsError, match="block"):
         energy_distance(np.eye(9), np.eye(9), block=0)
+
+
+def _series(rng: np.random.Generator, n: int, phi: float) -> np.ndarray:
+    noise = np.sqrt(1 - phi**2) * rng.normal(size=(n, 4))
+    return lfilter([1.0], [1.0, -phi], noise, axis=0, zi=phi * rng.normal(size=(1, 4)))[0]
+
+
+@pytest.mark.parametrize("test", [mmd, energy_distance])
+def test_blocks_as_long_as_the_dependence_keep_the_level(test) -> None:  # noqa: ANN001
+    p = []
+    for run in range(100):
+        series = _series(np.random.default_rng(run), 400, 0.6)
+        p.append(test(series[200:], series[:200], block=None, n_permutations=39, seed=run).p_value)
+    assert np.mean(np.array(p) <= 0.05) < 0.16  # single records: .6 to .7
+
+
+def test_a_blocks_length_grows_with_dependence_up_to_a_tenth_of_the_records() -> None:
+    lengths = []
+    for phi in (0.0, 0.6, 0.99):
+        series = _series(np.random.default_rng(5), 600, phi)
+        lengths.append(block_length(prepare(series[300:], series[:300], 300)))
+    assert lengths[0] < 5
+    assert 20 < lengths[1] < 60
+    assert lengths[2] == 60
