@@ -143,7 +143,7 @@ def mmd(
     Raises:
         SettingsError: Columns differ, or a number below its least.
     """
-    pair = prepare(window, reference, max_records, alike=block > 1)
+    pair = prepare(window, reference, max_records, alike=block is not None and block > 1)
     if pair.reason:
         return _silent(pair, window, reference)
     pooled = np.concatenate((pair.reference, pair.window))
@@ -177,7 +177,7 @@ def energy_distance(
     Returns:
         `effect` is the coefficient of inhomogeneity √(E / (2 mean |x - y|)), in [0, 1].
     """
-    pair = prepare(window, reference, max_records, alike=block > 1)
+    pair = prepare(window, reference, max_records, alike=block is not None and block > 1)
     if pair.reason:
         return _silent(pair, window, reference)
     pooled = np.concatenate((pair.reference, pair.window))
