@@ -56,7 +56,8 @@ class Variant:
 
 def design(champions: Champions, features: str, seed: int) -> Array:
     """What the correction sees of each record, (n, width)."""
-    x, stream = champions.x, champions.stream
+    stream = champions.stream
+    x: Array = champions.x
     if features == "none":
         return np.empty((len(x), 0))
     if features == "hidden":
