@@ -58,7 +58,7 @@ class Champions:
 def _solve(design: Array, y: Array, task: str) -> Array:
     ridge = np.eye(design.shape[1])
     if task == "regression":
-        return np.linalg.solve(design.T @ design + ridge, design.T @ y)
+        return np.asarray(np.linalg.solve(design.T @ design + ridge, design.T @ y), np.float64)
     beta = np.zeros(design.shape[1])
     for _ in range(_STEPS):
         p = 1.0 / (1.0 + np.exp(-np.clip(design @ beta, -_HELD, _HELD)))

@@ -158,8 +158,8 @@ def shifted(
 ) -> Count:
     """Count the windows from a lasting rise of the mean loss by a share to the retrain.
 
-    For ``reducible`` the residuals' level moves so far that their mean square root rises alike:
-    a level shift of so many of their standard deviations.
+    For ``reducible`` the residuals' level moves, by as many of their standard deviations as the
+    losses' mean does of theirs: `shift` / `SPREAD`. Their absolute values rise by less.
     """
     count = Count(streams, before + after, streams * before * noise.days / DAYS_A_YEAR)
     for index in range(streams):

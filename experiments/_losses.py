@@ -57,11 +57,11 @@ class Noise:
     def standard(self, rng: np.random.Generator, n: int) -> Array:
         """The same without mean, cycle and scale: mean 0, variance 1, (n,)."""
         if self.law == "t3":
-            return rng.standard_t(3, n) / np.sqrt(3.0)
+            return np.asarray(rng.standard_t(3, n) / np.sqrt(3.0))
         x = ar1(rng, n, self.phi)
         if self.law == "lognormal":
             s = np.sqrt(np.log1p(SPREAD**2))
-            return (np.exp(s * x - s * s / 2.0) - 1.0) / SPREAD
+            return np.asarray((np.exp(s * x - s * s / 2.0) - 1.0) / SPREAD)
         return x
 
     def hours(self, n: int) -> npt.NDArray[np.int64]:

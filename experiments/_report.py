@@ -64,7 +64,7 @@ def write(
         began: `time.perf_counter` at the start.
         folder: Where to.
     """
-    facts = {
+    facts: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "seconds": round(time.perf_counter() - began),
         "seed": seed,

@@ -56,7 +56,8 @@ class Variant:
 
 def design(champions: Champions, features: str, seed: int) -> Array:
     """What the correction sees of each record, (n, width)."""
-    x, stream = champions.x, champions.stream
+    stream = champions.stream
+    x: Array = champions.x
     if features == "none":
         return np.empty((len(x), 0))
     if features == "hidden":
@@ -72,8 +73,8 @@ def design(champions: Champions, features: str, seed: int) -> Array:
         gaps = np.linalg.norm(sample[:, None] - sample[None], axis=2)
         width = float(np.median(gaps[gaps > 0.0]))
         weights = rng.standard_normal((x.shape[1], 32)) / width
-        waves: Array = np.cos(x @ weights + rng.uniform(0.0, 2.0 * np.pi, 32))
-        return np.hstack([x, waves])
+        waves = np.cos(x @ weights + rng.uniform(0.0, 2.0 * np.pi, 32))
+        return np.asarray(np.hstack([x, waves]))
     return x
 
 

@@ -194,7 +194,10 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     began = time.perf_counter()
-    variants, costs, hidden, delayed = VARIANTS, COSTS, HIDDEN, DELAYED
+    variants: tuple[Variant, ...] = VARIANTS
+    costs: tuple[float, ...] = COSTS
+    hidden: tuple[Variant, ...] = HIDDEN
+    delayed = DELAYED
     existing: list[Stream] = []
     if options.quick:
         drawn = generated(options.seed, 8000)

@@ -46,6 +46,7 @@ TASKS: dict[str, dict[str, Any]] = {
 POLICIES = {
     "accumulate": Policy(min_records=20, cost=2.0, detectors=["adwin", "page_hinkley"]),
     "test": Policy(mode="test", alpha_per_year=100, min_records=20),
+    "both": Policy(mode="both", alpha_per_year=100, min_records=20, cost=2.0),
     "detectors": Policy(
         kind="never",
         detectors=[

@@ -58,6 +58,8 @@ def family_and_threshold(
         return family, float(period or 0)
     if policy.kind == "reducible" and policy.mode == "test":
         return (family if own and base in own else "reducible test"), policy.alpha_per_year
+    if policy.kind == "reducible" and policy.mode == "both" and not (own and base in own):
+        family = "reducible both"
     if policy.kind == "reducible" and policy.fixed_cost is not None:
         return family, policy.fixed_cost
     varied = _VARIED.get(policy.kind)

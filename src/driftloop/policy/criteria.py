@@ -35,7 +35,7 @@ class StreamTester:
             self._restart()
             return output
         if isinstance(output, TrainingFinished) and output.outcome == "rejected":
-            self._losses.accumulated = 0.0  # a new model was tried and would not have saved it
+            self._losses.forget_saving()
         if isinstance(output, Alarm) and self.profile.policy.kind == "detector":
             if output.detector == self.profile.policy.detector.name:
                 self._alarms.append(output)

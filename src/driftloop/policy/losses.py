@@ -20,6 +20,9 @@ REFERENCE_WINDOWS = 4
 
 REFERENCE_RECORDS = 2000
 
+CONFIRMING_RECORDS = 5000
+"""Newest savings that mode ``both`` tests at most."""
+
 
 class LossJudge:
     """References and accumulated evidence of the losses of one model version.
@@ -42,6 +45,7 @@ class LossJudge:
         self._floor = None if own is None else own.effect
         self.mean: float | None = None
         self.accumulated = 0.0
+        self._savings = np.empty(0)  # since the accumulated one was nil; for mode "both"
         self.reference = LossReference(
             bound,
             anchor_records=1,
@@ -53,6 +57,11 @@ class LossJudge:
     def _voters(self) -> list[Criterion]:
         return self.policy.criteria if self.policy.kind in VOTING else []
 
+    def forget_saving(self) -> None:
+        """A new model was tried and would not have saved what was accumulated."""
+        self.accumulated = 0.0
+        self._savings = np.empty(0)
+
     def reducible(self, window: LossWindow, tested: Tested, level: float) -> None:
         """Loss that an online correction of the champion saves: see `statistics.correction`."""
         policy = self.policy
@@ -63,12 +72,12 @@ class LossJudge:
         d = window.losses[both] - corrected
         self.accumulated = accumulate(self.accumulated, float(d.sum()))
         threshold = self.cost
-        result = paired_mean_test(d, tolerance=policy.effective_tolerance)
-        by_test = policy.mode == "test"
-        rejected = (
-            bool(result.has_verdict and result.p_value <= level)
-            if by_test
-            else self.accumulated > threshold
+        by_test, enough = policy.mode == "test", self.accumulated > threshold
+        judged = self._confirming(d) if policy.mode == "both" else d
+        result = paired_mean_test(judged, tolerance=policy.effective_tolerance)
+        significant = bool(result.has_verdict and result.p_value <= level)
+        rejected = {"test": significant, "accumulate": enough}.get(
+            policy.mode, significant and enough
         )
         tested.results.append(
             Ground(
@@ -76,10 +85,10 @@ class LossJudge:
                 family="loss",
                 statistic=number(result.statistic) if by_test else self.accumulated,
                 p_value=number(result.p_value),
-                effect=float(d.mean()),
+                effect=float(judged.mean()),
                 threshold=level if by_test else threshold,
                 rejected=rejected,
-                n=len(d),
+                n=len(judged),
                 n_effective=number(result.n_effective),
                 window=window.ranges,
                 detail=result.reason or f"{policy.mode}: mean loss saved a record is the effect",
@@ -92,6 +101,18 @@ class LossJudge:
         tested.saving = max(0.0, float(d.sum()))
         if by_test:
             tested.p_value = number(result.p_value)
+        elif policy.mode == "both":  # the fleet's levels must not pass what costs too little
+            tested.p_value = number(result.p_value)
+            if tested.p_value is not None and not enough:
+                tested.p_value = 1.0
+
+    def _confirming(self, d: Floats) -> Floats:
+        """Savings since the accumulated one was nil, this window's included, (n,)."""
+        if not self.accumulated > 0.0:
+            self._savings = np.empty(0)
+            return d
+        self._savings = np.concatenate([self._savings, d])[-CONFIRMING_RECORDS:]
+        return self._savings
 
     @property
     def cost(self) -> float:

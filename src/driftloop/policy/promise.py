@@ -26,7 +26,8 @@ def needless_per_year(policy: Policy) -> float | None:
     if policy.kind == "never":
         return 0.0
     levelled = policy.kind in VOTING and policy.combine not in UNCONTROLLED
-    if levelled or policy.kind == "mlma" or (policy.kind, policy.mode) == ("reducible", "test"):
+    tested = policy.kind == "reducible" and policy.mode != "accumulate"
+    if levelled or tested or policy.kind == "mlma":
         return policy.alpha_per_year
     return None
 

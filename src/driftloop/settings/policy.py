@@ -150,8 +150,8 @@ class Policy(Section):
             (an incremental detector has signalled); ``reducible`` (a newer model would save more
             loss than a retrain costs).
         mode: For ``reducible``: ``accumulate`` (retrain once the loss that a newer model would
-            have saved exceeds the cost of a retrain) or ``test`` (a window's saving is
-            significant).
+            have saved exceeds the cost of a retrain), ``test`` (a window's saving is significant)
+            or ``both`` (the accumulated saving exceeds the cost, and is significant).
         cost: Cost of a retrain in records' worth of the model's mean loss; used by accumulate.
         cost_loss: The same in units of loss; overrides `cost`.
         price: The same in money; overrides both.
@@ -193,7 +193,7 @@ class Policy(Section):
     """
 
     kind: Kind = "reducible"
-    mode: Literal["accumulate", "test"] = "accumulate"
+    mode: Literal["accumulate", "test", "both"] = "accumulate"
     cost: float = Field(default=20.0, gt=0)
     cost_loss: float | None = Field(default=None, gt=0)
     price: Price | None = None

@@ -98,7 +98,7 @@ def parse_policy(text: str, own: Mapping[str, Any] | None = None) -> dict[str, A
 def _bare(name: str, key: str, value: str) -> tuple[str, str]:
     if name == "periodic" and value.isdigit():
         return "every_records", value
-    if name == "reducible" and value in {"accumulate", "test"}:
+    if name == "reducible" and value in {"accumulate", "test", "both"}:
         return "mode", value
     return key, value
 

@@ -23,6 +23,7 @@ from driftloop.backtest.names import complexity, family_and_threshold
         ("reducible(5, cooldown=1d)", ("reducible", 5.0)),
         ("reducible(cost_loss=3.5)", ("reducible", 3.5)),
         ("reducible(test, alpha_per_year=2)", ("reducible test", 2.0)),
+        ("reducible(both, cost=40)", ("reducible both", 40.0)),
         ("periodic(soon)", ("periodic(soon)", None)),
         ("???", ("???", None)),
     ],

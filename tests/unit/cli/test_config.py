@@ -75,6 +75,7 @@ def test_the_example_holds_the_defaults() -> None:
         ("policy = 'vote(2)'", "at most 0.1 needless retrains a stream and year"),
         ("policy = 'reducible(20)'", "no number of needless retrains is promised"),
         ("policy = 'reducible(test)'", "at most 0.1 needless retrains a stream and year"),
+        ("policy = 'reducible(both)'", "at most 0.1 needless retrains a stream and year"),
     ],
 )
 def test_check_tells_how_many_needless_retrains_to_expect(profile: str, told: str) -> None:

@@ -181,3 +181,55 @@ def test_features_are_compared_with_the_first_thousand_rows_of_the_version() -> 
     assert [(g.rejected, g.n) for g in moved.results] == [(False, 93), (True, 100)]
     assert moved.metrics == {"missing_rate": pytest.approx(0.035)}
     assert not moved.retrain
+
+
+def test_with_both_the_accumulated_saving_must_exceed_the_cost_and_be_significant() -> None:
+    rng = np.random.default_rng(1)
+    state = make_state(mode="both", cost=30.0, alpha_per_year=1.0)
+    loss = 1.0 + 0.1 * rng.standard_normal((6, 100))
+    asked = []
+    for index, own in enumerate(loss):
+        found = judged(state, losses(own, own - 0.1 - 0.05 * rng.standard_normal(100), index))
+        asked.append(found.retrain)
+        (own_ground,) = (g for g in found.results if g.criterion == "reducible")
+        assert own_ground.n == 100 * (index + 1)  # all since the saving was nil
+        assert found.p_value == (own_ground.p_value if index >= 3 else 1.0)
+    assert asked[:2] == [False, False]  # significant, but 10 and 20 do not pay 30
+    assert asked[4:] == [True, True]
+
+
+def test_with_both_a_dear_saving_that_may_be_chance_asks_for_nothing() -> None:
+    """One record brings it all: S is far above the cost, the mean no more than its error."""
+    d = np.zeros(100)
+    d[50] = 50.0
+    rng = np.random.default_rng(2)
+    noise = 0.01 * rng.standard_normal(100)
+    asked = {}
+    for mode in ("accumulate", "both"):
+        state = make_state(mode=mode, cost=5.0)
+        asked[mode] = judged(state, losses(np.ones(100), 1.0 - d + noise)).retrain
+    assert asked == {"accumulate": True, "both": False}
+
+
+def test_with_both_a_rejected_challenger_takes_the_savings_along() -> None:
+    state = make_state(mode="both", cost=100.0)
+    judged(state, losses([2.0] * 50, [1.0] * 50))
+    state.test(
+        TrainingFinished(
+            id="t", stream=STREAM, profile="p", request_id="r", outcome="rejected", finished_at=0
+        )
+    )
+    after = judged(state, losses([2.0] * 50, [1.9] * 50, 1))
+    (own,) = (g for g in after.results if g.criterion == "reducible")
+    assert own.n == 50
+
+
+def test_with_both_the_savings_are_bounded_and_dropped_when_nil() -> None:
+    state = make_state(mode="both", cost=1e9)
+    rng = np.random.default_rng(3)
+    for index in range(6):
+        found = judged(state, losses(np.ones(1000), 0.5 + 0.01 * rng.random(1000), index))
+    assert next(g for g in found.results if g.criterion == "reducible").n == 5000
+    judged(state, losses(np.ones(1000), np.full(1000, 10.0), 6))
+    after = judged(state, losses(np.ones(100), 0.5 + 0.01 * rng.random(100), 7))
+    assert next(g for g in after.results if g.criterion == "reducible").n == 100
