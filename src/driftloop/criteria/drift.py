@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+import numpy as np
+
 from driftloop.criteria.contract import Family, Finding, Part, Sample
 from driftloop.criteria.describe import Description
 from driftloop.statistics.eprocess import EDetector
@@ -68,9 +70,9 @@ class Reducible:
         """One finding; the effect is the mean loss saved a record."""
         if window.losses is None or window.corrected is None:
             return []
-        return [
-            Finding(paired_mean_test(window.losses - window.corrected, tolerance=self._tolerance))
-        ]
+        with np.errstate(invalid="ignore"):  # inf less inf counts as missing
+            saved = window.losses - window.corrected
+        return [Finding(paired_mean_test(saved, tolerance=self._tolerance))]
 
 
 class EValue:
