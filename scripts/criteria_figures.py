@@ -85,7 +85,7 @@ def _series(rng: np.random.Generator, n: int, columns: int, phi: float) -> np.nd
 def _categories(normal: np.ndarray, many: int) -> np.ndarray:
     shares = 1.0 / np.arange(1, many + 1)
     edges = np.cumsum(shares / shares.sum())[:-1]
-    return np.searchsorted(edges, ndtr(normal)).astype(np.int64)
+    return np.asarray(np.searchsorted(edges, ndtr(normal)), np.int64)
 
 
 def _part(whole: Sample, begin: int, end: int) -> Sample:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from driftloop.criteria import CRITERIA, Description
@@ -128,7 +128,7 @@ def detectors() -> str:
     )
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     out = [head, tuple("---" for _ in head), *rows]
     return [*("| " + " | ".join(map(_text, row)) + " |" for row in out), ""]
 
