@@ -60,7 +60,7 @@ def rig(tmp_path: Path, kafka_bootstrap: str) -> MonitorRig:
     with made.config.open("a") as file:
         for name, policy in POLICIES.items():
             file.write(_PROFILE.format(name=name, prefix=made.prefix, window=WINDOW, policy=policy))
-    made.settings = made._load()  # noqa: SLF001  # with the profiles
+    made.settings = made._load()  # with the profiles
     return made
 
 

@@ -68,7 +68,14 @@ def told(*arguments: object) -> str:
     return str(done.exception)
 
 
-RECORDED = ("--recorded", "--policy", "never", "--policy", "reducible(5)", "--policy", "always")
+RECORDED = ("--recorded", "--window", "40", "--policy", "never", "--policy", "reducible(5)",
+            "--policy", "always")  # fmt: skip
+
+
+@pytest.fixture
+def drifts() -> Path:
+    """Where the streams drift: without it, recorded predictions tell no policy from another."""
+    return text(Path("drifts.csv"), "stream,record", "north,200", "south,200")
 
 
 def test_json_is_the_result_and_the_files_hold_the_same(data: Path) -> None:
@@ -90,6 +97,7 @@ def test_the_table_names_policies_advice_and_files(data: Path) -> None:
     assert done.exit_code == 0, done.output
     for part in ("never", "always", "reducible(5)", "here/index.html", "here/result.json"):
         assert part in done.output.replace("\n", "")
+    assert "No policy can be advised" in done.output
 
 
 def test_without_torch_recorded_data_are_backtested_all_the_same(data: Path) -> None:
@@ -113,10 +121,11 @@ def test_without_torch_recorded_data_are_backtested_all_the_same(data: Path) -> 
     assert msgspec.json.decode(done.stdout, type=Result).mode == "recorded"
 
 
-def test_what_is_emitted_loads_and_is_the_advised_policy(data: Path) -> None:
-    done = run(data, *RECORDED, "--emit-config", "--json")
+def test_what_is_emitted_loads_and_is_the_advised_policy(data: Path, drifts: Path) -> None:
+    done = run(data, *RECORDED, "--drifts", drifts, "--emit-config", "--json")
     result = msgspec.json.decode(done.stdout, type=Result)
     assert result.advice is not None
+    assert result.advice.policy == "reducible(5)"
     file = Path(".driftloop/backtest/driftloop.toml")
     settings = load_settings(file)
     (profile,) = settings.profiles.values()
@@ -144,14 +153,20 @@ features = { numeric = ["a"] }
 """
 
 
-def test_a_configurations_profile_and_policies_are_used(data: Path) -> None:
+def test_where_nothing_can_be_advised_no_configuration_is_written(data: Path) -> None:
+    assert "--emit-config: no policy can be advised" in told(data, *RECORDED, "--emit-config")
+    assert not Path(".driftloop/backtest/driftloop.toml").exists()
+
+
+def test_a_configurations_profile_and_policies_are_used(data: Path, drifts: Path) -> None:
     config = text(Path("c.toml"), CONFIG)
     done = run(data, "--recorded", "--config", config, "--profile", "p", "--json",
                "--policy", "mine", "--policy", "mine(votes=2)")  # fmt: skip
     assert done.exit_code == 0, done.exception
     names = {one.name for one in msgspec.json.decode(done.stdout, type=Result).policies}
     assert names == {"mine", "mine(votes=2)"}
-    done = run(data, "--recorded", "--config", config, "--profile", "p", "--json", "--emit-config")
+    done = run(data, "--recorded", "--config", config, "--profile", "p", "--json", "--emit-config",
+               "--drifts", drifts)  # fmt: skip
     assert done.exit_code == 0, done.exception
     names = {one.name for one in msgspec.json.decode(done.stdout, type=Result).policies}
     assert "configured" in names
@@ -160,18 +175,17 @@ def test_a_configurations_profile_and_policies_are_used(data: Path) -> None:
 
 def test_models_are_trained_where_there_are_no_predictions(tmp_path: Path) -> None:
     file = write(tmp_path / "one.csv", rows(0, predicted=False))
-    done = run(file, "--policy", "never", "--policy", "periodic(60)", "--warmup", 100, "--window", 30,
-               "--latency", "1h", "--json")  # fmt: skip
+    done = run(file, "--policy", "never", "--policy", "periodic(60)", "--warmup", 100,
+               "--window", 30, "--latency", "1h", "--json")  # fmt: skip
     assert done.exit_code == 0, done.exception
     result = msgspec.json.decode(done.stdout, type=Result)
     assert (result.mode, result.latency, result.warmup) == ("simulated", 3_600_000, 100)
     loss = {one.name: one.loss for one in result.policies}
     assert loss["periodic(60)"] < loss["never"]  # type: ignore[operator]
-    assert {one.name: one.retrains > 0 for one in result.policies} == {"never": False, "periodic(60)": True}  # fmt: skip
+    assert {one.name for one in result.policies if one.retrains} == {"periodic(60)"}
 
 
-def test_known_drifts_are_scored(data: Path) -> None:
-    drifts = text(Path("drifts.csv"), "stream,record", "north,200", "south,200")
+def test_known_drifts_are_scored(data: Path, drifts: Path) -> None:
     done = run(data, *RECORDED, "--drifts", drifts, "--json")
     result = msgspec.json.decode(done.stdout, type=Result)
     scores = {one.name: (one.missed, one.false) for one in result.policies}
@@ -246,7 +260,7 @@ def test_data_that_are_none_are_told(tmp_path: Path) -> None:
     assert "no such file or folder" in told("absent")
     (tmp_path / "empty").mkdir()
     assert "empty" in told("empty")
-    assert "stands bootstrap" in told("kafka://a?x=1") or "bootstrap" in told("kafka://a?x=1")
+    assert "bootstrap, from and to; got 'x'" in told("kafka://a?x=1")
     write(tmp_path / "one.csv", rows(0, 30))
     assert "stream" in told("one.csv", "--recorded", "--stream-column", "absent")
 
