@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import os
 import tomllib
@@ -87,7 +86,8 @@ def load_settings(path: str | Path | None = None) -> Settings:
     if servers and isinstance(document.get("kafka", {}), dict):
         document["kafka"] = {**document.get("kafka", {}), "bootstrap_servers": servers}
     faults = _secret_faults(document)
-    document = _with_own_policies(document)
+    document, unread = _with_own_policies(document)
+    faults += unread
     try:
         settings = _FileSettings(**document)
     except ValidationError as error:
@@ -98,7 +98,7 @@ def load_settings(path: str | Path | None = None) -> Settings:
         faults.append(Fault("environment", HIDDEN, f"tables and lists are JSON ({error})"))
         raise SettingsError([*faults, *_unknown_variables()], source) from None
     # Once more, with what the environment added.
-    faults = _secret_faults(
+    faults = unread + _secret_faults(
         {
             "kafka": {"properties": settings.kafka.properties},
             "store": {"options": settings.store.options},
@@ -112,19 +112,23 @@ def load_settings(path: str | Path | None = None) -> Settings:
     return settings
 
 
-def _with_own_policies(document: dict[str, Any]) -> dict[str, Any]:
-    """Replace the names of policies of ``[policies]`` by their tables; presets are read later."""
+def _with_own_policies(document: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+    """Replace the names of policies by their tables, and tell those that are none."""
     profiles, own = document.get("profiles"), document.get("policies")
     if not isinstance(profiles, dict) or not isinstance(own, dict):
-        return document
-    resolved = {}
+        return document, []
+    resolved, faults = {}, []
     for name, profile in profiles.items():
         policy = profile.get("policy") if isinstance(profile, dict) else None
-        if isinstance(policy, str) and isinstance(own.get(policy.partition("(")[0].strip()), dict):
-            with contextlib.suppress(ValueError):  # reported where the profile is validated
-                profile = {**profile, "policy": parse_policy(policy, own)}  # noqa: PLW2901
         resolved[name] = profile
-    return {**document, "profiles": resolved}
+        if isinstance(policy, str):
+            tables = {key: table for key, table in own.items() if isinstance(table, dict)}
+            try:
+                resolved[name] = {**profile, "policy": parse_policy(policy, tables)}
+            except ValueError as error:
+                faults.append(Fault(f"profiles.{name}.policy", repr(policy), str(error)))
+                resolved[name] = {**profile, "policy": {}}
+    return {**document, "profiles": resolved}, faults
 
 
 def _secret_faults(document: Mapping[str, Any]) -> list[Fault]:

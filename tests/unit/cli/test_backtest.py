@@ -31,12 +31,14 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def rows(seed: int, n: int = 400, *, predicted: bool = True) -> list[dict[str, Any]]:
-    """Records that drift after their middle."""
+def rows(
+    seed: int, n: int = 400, *, predicted: bool = True, drift: float = 0.85
+) -> list[dict[str, Any]]:
+    """Records that drift from this share of them on."""
     rng = np.random.default_rng(seed)
     a, noise = rng.normal(size=n), rng.normal(0, 0.3, n)
-    late = np.arange(n) >= n // 2
-    y = a + 2.0 * late * (1 + a) + noise
+    late = np.arange(n) >= drift * n
+    y = a + 4.0 * late * (1 + a) + noise
     return [
         {"ts": START + i * DAY // 10, "x": {"a": a[i]}, "y": y[i]}
         | ({"y_pred": a[i]} if predicted else {})
@@ -68,14 +70,14 @@ def told(*arguments: object) -> str:
     return str(done.exception)
 
 
-RECORDED = ("--recorded", "--window", "40", "--policy", "never", "--policy", "reducible(5)",
+RECORDED = ("--recorded", "--window", "40", "--policy", "never", "--policy", "mlma(10)",
             "--policy", "always")  # fmt: skip
 
 
 @pytest.fixture
 def drifts() -> Path:
     """Where the streams drift: without it, recorded predictions tell no policy from another."""
-    return text(Path("drifts.csv"), "stream,record", "north,200", "south,200")
+    return text(Path("drifts.csv"), "stream,record", "north,340", "south,340")
 
 
 def test_json_is_the_result_and_the_files_hold_the_same(data: Path) -> None:
@@ -83,19 +85,19 @@ def test_json_is_the_result_and_the_files_hold_the_same(data: Path) -> None:
     assert done.exit_code == 0, done.output
     result = msgspec.json.decode(done.stdout, type=Result)
     assert (result.mode, result.task, len(result.failures)) == ("recorded", "regression", 0)
-    assert {one.name for one in result.policies} == {"never", "reducible(5)", "always"}
+    assert {one.name for one in result.policies} == {"never", "mlma(10)", "always"}
     assert all([s.stream for s in one.streams] == ["north", "south"] for one in result.policies)
     out = Path(".driftloop/backtest")
     assert msgspec.json.decode((out / "result.json").read_bytes(), type=Result) == result
     page = (out / "index.html").read_text()
     assert page.lower().startswith("<!doctype html")
-    assert "reducible(5)" in page
+    assert "mlma(10)" in page
 
 
 def test_the_table_names_policies_advice_and_files(data: Path) -> None:
     done = run(data, *RECORDED, "--out", "here")
     assert done.exit_code == 0, done.output
-    for part in ("never", "always", "reducible(5)", "here/index.html", "here/result.json"):
+    for part in ("never", "always", "mlma(10)", "here/index.html", "here/result.json"):
         assert part in done.output.replace("\n", "")
     assert "No policy can be advised" in done.output
 
@@ -125,7 +127,7 @@ def test_what_is_emitted_loads_and_is_the_advised_policy(data: Path, drifts: Pat
     done = run(data, *RECORDED, "--drifts", drifts, "--emit-config", "--json")
     result = msgspec.json.decode(done.stdout, type=Result)
     assert result.advice is not None
-    assert result.advice.policy == "reducible(5)"
+    assert result.advice.policy == "mlma(10)"
     file = Path(".driftloop/backtest/driftloop.toml")
     settings = load_settings(file)
     (profile,) = settings.profiles.values()
@@ -174,7 +176,7 @@ def test_a_configurations_profile_and_policies_are_used(data: Path, drifts: Path
 
 
 def test_models_are_trained_where_there_are_no_predictions(tmp_path: Path) -> None:
-    file = write(tmp_path / "one.csv", rows(0, predicted=False))
+    file = write(tmp_path / "one.csv", rows(0, predicted=False, drift=0.5))
     done = run(file, "--policy", "never", "--policy", "periodic(60)", "--warmup", 100,
                "--window", 30, "--latency", "1h", "--json")  # fmt: skip
     assert done.exit_code == 0, done.exception
@@ -190,7 +192,7 @@ def test_known_drifts_are_scored(data: Path, drifts: Path) -> None:
     result = msgspec.json.decode(done.stdout, type=Result)
     scores = {one.name: (one.missed, one.false) for one in result.policies}
     assert scores["never"] == (2, 0)
-    assert scores["reducible(5)"][0] == 0
+    assert scores["mlma(10)"][0] == 0
     assert result.horizon
 
 
@@ -260,7 +262,7 @@ def test_data_that_are_none_are_told(tmp_path: Path) -> None:
     assert "no such file or folder" in told("absent")
     (tmp_path / "empty").mkdir()
     assert "empty" in told("empty")
-    assert "bootstrap, from and to; got 'x'" in told("kafka://a?x=1")
+    assert "bootstrap, from and to; got 'x'" in told("kafka://a?bootstrap=b:1&x=1")
     write(tmp_path / "one.csv", rows(0, 30))
     assert "stream" in told("one.csv", "--recorded", "--stream-column", "absent")
 
