@@ -139,7 +139,8 @@ def _by_drifts(scored: Sequence[PolicyScore]) -> Choice | None:
 
     def rank(score: PolicyScore) -> tuple[int, float, int, float]:
         wrong = (score.missed or 0) + (score.false or 0)
-        return wrong, score.delay or 0.0, complexity(score.family), score.retrains_per_stream
+        delay = float("inf") if score.delay is None else score.delay  # it has answered none
+        return wrong, delay, complexity(score.family), score.retrains_per_stream
 
     best = min(known, key=rank)
     return Choice(best, "drifts", best, best)

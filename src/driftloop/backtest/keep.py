@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from driftloop.backtest.source import StreamData
 from driftloop.messages import RetrainRequested
 
 _META = "meta"
+_UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
 class _KeptDecision(msgspec.Struct):
@@ -46,10 +48,10 @@ class Keep:
         """An outcome of the same records, policies and settings; None where none is kept."""
         path = self._path(plan, data)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return _read(plan, arrays)
-        except (FileNotFoundError, KeyError, ValueError, zipfile.BadZipFile, msgspec.DecodeError):
-            return None  # never kept, or cut off while it was written
+        except (*_UNREADABLE, msgspec.DecodeError):
+            return None  # never kept, or damaged since
 
     def save(self, plan: Plan, data: StreamData, outcome: StreamOutcome) -> None:
         """Keep an outcome; whole or not at all."""
@@ -76,9 +78,17 @@ class Keep:
         )
         digest.update(repr(settled).encode())
         columns = data.columns
-        for array in (columns.ts, columns.x, columns.y, columns.y_pred, columns.loss):
+        for array in (
+            columns.partitions,
+            columns.offsets,
+            columns.ts,
+            columns.x,
+            columns.y,
+            columns.y_pred,
+            columns.loss,
+        ):
             digest.update(np.ascontiguousarray(array).tobytes())
-        digest.update(repr(columns.categories).encode())
+        digest.update(repr((columns.ids, columns.versions, columns.categories)).encode())
         return self.folder / f"{digest.hexdigest()}.npz"
 
 

@@ -151,12 +151,22 @@ def backtest(
         keep=out / "streams",
         drifts=read_drifts(drifts, source.streams) if drifts else None,
     )
+    with _told(out):  # before anything takes its time
+        out.mkdir(parents=True, exist_ok=True)
     result = _run(source, options, Console(stderr=True, highlight=False))
     _write(result, out)
     written = _emit(result, settings, source.profile, profile, out) if emit_config else None
     if json:
         sys.stdout.buffer.write(msgspec.json.encode(result) + b"\n")
-        return
+    else:
+        _show(result, out, written)
+    if emit_config and written is None:
+        raise DataError("--emit-config: no policy can be advised, so no configuration was written")
+    if not result.records:
+        raise typer.Exit(1)
+
+
+def _show(result: Result, out: Path, written: Path | None) -> None:
     from driftloop.backtest.terminal import print_result  # noqa: PLC0415  # as the others
 
     shown = Console(highlight=False)
@@ -171,8 +181,6 @@ def backtest(
             else ["driftloop", *sys.argv[1:], "--emit-config"]
         ),
     )
-    if not result.policies or result.advice is None:
-        raise typer.Exit(1)
 
 
 def _profile(settings: Settings | None, name: str) -> Profile | None:
@@ -244,7 +252,6 @@ def _write(result: Result, out: Path) -> None:
 
     document = msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n"
     with _told(out):
-        out.mkdir(parents=True, exist_ok=True)
         (out / _DOCUMENT).write_bytes(document)
         write_page(result, out / _PAGE)
 

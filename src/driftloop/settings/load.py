@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import difflib
 import os
@@ -103,7 +102,8 @@ def load_settings(path: str | Path | None = None, *, also: Check | None = None) 
         rule = f"tables and lists are JSON ({error})"
         unreadable.append(Fault("environment", HIDDEN, rule))
     faults = _secret_faults(document)
-    document = _with_own_policies(document)
+    document, unread = _with_own_policies(document)
+    faults += unread
     settings, found, unsound = _validate(document)
     if settings is not None:
         profiles = ("profiles",)
@@ -119,19 +119,23 @@ def load_settings(path: str | Path | None = None, *, also: Check | None = None) 
     return settings
 
 
-def _with_own_policies(document: dict[str, Any]) -> dict[str, Any]:
-    """Replace the names of policies of ``[policies]`` by their tables; presets are read later."""
+def _with_own_policies(document: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+    """Replace the names of policies by their tables, and tell those that are none."""
     profiles, own = document.get("profiles"), document.get("policies")
     if not isinstance(profiles, dict) or not isinstance(own, dict):
-        return document
-    resolved = {}
+        return document, []
+    resolved, faults = {}, []
     for name, profile in profiles.items():
         policy = profile.get("policy") if isinstance(profile, dict) else None
-        if isinstance(policy, str) and isinstance(own.get(policy.partition("(")[0].strip()), dict):
-            with contextlib.suppress(ValueError):  # reported where the profile is validated
-                profile = {**profile, "policy": parse_policy(policy, own)}  # noqa: PLW2901
         resolved[name] = profile
-    return {**document, "profiles": resolved}
+        if isinstance(policy, str):
+            tables = {key: table for key, table in own.items() if isinstance(table, dict)}
+            try:
+                resolved[name] = {**profile, "policy": parse_policy(policy, tables)}
+            except ValueError as error:
+                faults.append(Fault(f"profiles.{name}.policy", repr(policy), str(error)))
+                resolved[name] = {**profile, "policy": {}}
+    return {**document, "profiles": resolved}, faults
 
 
 def _validate(document: dict[str, Any]) -> tuple[Settings | None, list[Found], list[Place]]:

@@ -104,8 +104,25 @@ def _bare(name: str, key: str, value: str) -> tuple[str, str]:
 
 
 def _split(arguments: str) -> list[str]:
-    """Split at the commas outside brackets."""
-    parts = re.split(r",(?![^\[]*\])", arguments)
+    """Split at the commas outside brackets, braces and quotes.
+
+    >>> _split('2, criteria=["a, b", "c"], price={loss=1, seconds=2}')
+    ['2', 'criteria=["a, b", "c"]', 'price={loss=1, seconds=2}']
+    """
+    parts, depth, quote = [""], 0, ""
+    for sign in arguments:
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "\"'":
+            quote = sign
+        elif sign in "[{":
+            depth += 1
+        elif sign in "]}":
+            depth -= 1
+        if sign == "," and not depth and not quote:
+            parts.append("")
+        else:
+            parts[-1] += sign
     return [part.strip() for part in parts if part.strip()]
 
 

@@ -14,7 +14,8 @@ from driftloop.backtest.outcome import StreamOutcome
 from driftloop.backtest.run import simulate
 from driftloop.backtest.simulate import Simulation
 from driftloop.backtest.source import StreamData
-from driftloop.messages import OffsetRange
+from driftloop.messages import OffsetRange, RetrainRequested
+from driftloop.policy import standing
 from driftloop.settings import Profile
 from tests.streams import MINUTE, Played
 from tests.unit.backtest.simulated import (
@@ -125,6 +126,41 @@ def test_the_pieces_do_not_matter_either_with_several_partitions(
     assert sum(len(t.decisions) for t in found[0].tracks.values()) > 10
     assert bits(found[1]) == bits(found[0])
     assert bits(found[2]) == bits(found[0])
+
+
+def test_the_pieces_do_not_matter_where_features_decide_before_any_label(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Labels of a version come late, so its scores and numbers decide first."""
+    monkeypatch.setattr(standing, "REFERENCE_ROWS", 100)
+    profile = profile_of(task="binary", loss="log_loss", join_capacity=1000)
+    data = stream_of(profile, n=900, drift_at=900)
+    moved = np.arange(900) >= 700
+    data.columns.x[moved] += 3.0
+    policies = ['any(criteria=["ks", "score-ks"], alpha_per_year=100, min_records=20)']
+    found = []
+    for chunk in (512, 1, 170):
+        monkeypatch.setattr(module, "CHUNK", chunk)
+        found.append(run(profile, data, policies=policies, delay_ms=500.0 * MINUTE))
+    (track,) = found[0].tracks.values()
+    assert any("score-ks" in {g.criterion for g in d.request.grounds} for d in track.decisions)
+    assert [bits(one) for one in found[1:]] == [bits(found[0])] * 2
+
+
+def test_recorded_partitions_decide_as_the_monitors_parts_do() -> None:
+    profile = profile_of(window=CYCLE, training={"records": 150})
+    data = partitioned(profile)
+    plan = plan_of(profile, recorded=True)
+    (outcome,) = simulate(plan, [data])
+    requests = 0
+    for name, own in plan.profiles.items():
+        played = Played(own, "a")
+        for p in range(3):  # however the partitions are read
+            played.records(data.columns.select(data.columns.partitions == p), partitions=3)
+        expected = [e.id for e in played.of(RetrainRequested)]
+        assert [d.request.id for d in outcome.tracks[name].decisions] == expected
+        requests += len(expected)
+    assert requests >= 4
 
 
 def test_a_latency_delays_the_model_not_the_decision() -> None:
