@@ -7,7 +7,7 @@ SHELL := bash
 BIN := .venv/bin
 READY := .venv/.ready
 UV_VERSION := 0.13.9
-SOURCES := $(wildcard src flows tests benchmarks scripts)
+SOURCES := $(wildcard src flows tests benchmarks experiments scripts)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench format constraints clean .venv
