@@ -169,7 +169,7 @@ def by_count(
 
 def steps(n: int, step: float = STEP_MS) -> Floats:
     """Event times `step` ms apart, (n,)."""
-    return np.arange(n) * step
+    return np.asarray(np.arange(n) * step, np.float64)
 
 
 def shuffled(one: DataSet, seed: int) -> DataSet:

@@ -235,8 +235,8 @@ def page(result: dict[str, Any]) -> str:
     lines += ["", "## The gate", ""]
     lines += [
         (
-            "Loss (retrains a stream, those refused among them). On: refused where the mean loss on "
-            "the hold-out is higher. By test: refused where it is significantly higher (5 %). Off: "
+            "Loss (retrains a stream, those refused among them). On: refused where the mean loss "
+            "on the hold-out is higher. By test: where it is significantly higher (5 %). Off: "
             "never refused."
         ),
         "",
