@@ -25,6 +25,7 @@ from driftloop.backtest.outcome import Outcome, StreamOutcome
 from driftloop.backtest.session import Options, backtest
 from experiments import _data, _result
 from experiments._data import DAY_MS, AbsentError, DataSet, Floats
+from experiments._measures import MEASURES, measures
 from experiments._shifts import SHIFTS, Shift, inject
 
 SETS = ("2_annthyroid", "23_mammography", "22_magic.gamma", "30_satellite", "32_shuttle")
@@ -53,7 +54,6 @@ POLICIES = {
     "reducible": "reducible(20)",
     "reducible, test": "reducible(test, alpha_per_year=1)",
 }
-MEASURES = ("accuracy", "balanced", "auc", "f1")
 MODEL = {"kind": "mlp_classifier", "hidden": [16], "epochs": 20, "patience": 5}
 
 
@@ -68,30 +68,6 @@ def generated(seed: int = 1, records: int = 4000) -> tuple[Floats, Floats]:
     rng = np.random.default_rng(seed)
     y = (rng.random(records) < 0.2).astype(np.float64)
     return rng.normal(size=(records, 4)) + 1.5 * y[:, None], y
-
-
-def measures(y: Floats, losses: Floats) -> dict[str, float]:
-    """Accuracy, balanced accuracy, AUC and F1 of the anomalies.
-
-    Args:
-        y: Classes, (n,).
-        losses: Log loss of each record, (n,): exp(-loss) is the probability of the class that came.
-    """
-    right = np.exp(-losses)
-    p = np.where(y == 1, right, 1.0 - right)
-    told, there = p >= 0.5, y == 1
-    hits = float((told & there).sum())
-    recall, specificity = hits / max(there.sum(), 1), float((~told & ~there).sum())
-    specificity /= max((~there).sum(), 1)
-    positives, negatives = float(there.sum()), float((~there).sum())
-    ranks = float(stats.rankdata(p)[there].sum())
-    auc = (ranks - positives * (positives + 1) / 2) / max(positives * negatives, 1)
-    return {
-        "accuracy": float((told == there).mean()),
-        "balanced": (recall + specificity) / 2,
-        "auc": auc,
-        "f1": 2 * hits / max(float(told.sum()) + positives, 1.0),
-    }
 
 
 def run(name: str, *, data: Path | None, seed: int, seeds: int, quick: bool) -> dict[str, Any]:
