@@ -46,7 +46,7 @@ def test_settings_tell_every_fault_in_order_and_their_file() -> None:
     error = SettingsError(faults, "driftloop.toml")
     assert error.faults == faults
     assert str(error).splitlines() == [
-        "2 fault(s) in driftloop.toml:",
+        "2 faults in driftloop.toml:",
         "  b: less, got 1",
         "  a: more, got 2",
     ]

@@ -49,7 +49,7 @@ class SimulatedTrainer:
 
     Args:
         profiles: By the name that the simulations' events carry.
-        seed: Goes into each model's seed, beside its request's id.
+        seed: Goes into each model's seed, beside its stream and its records.
         device: ``cpu``, ``cuda`` or ``auto``.
     """
 

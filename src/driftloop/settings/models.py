@@ -114,7 +114,7 @@ class TrainerSettings(Section):
         linger: How long requests are gathered into one batch.
         max_requests: Requests trained at a time.
         device: ``auto`` takes CUDA where there is one.
-        seed: Goes into each model's seed, beside its request's id.
+        seed: Goes into each model's seed, beside its stream and its records.
     """
 
     group: str = "driftloop-trainer"

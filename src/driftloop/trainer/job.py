@@ -110,9 +110,9 @@ def bucket(records: int) -> int:
     return max(ALIGN, 1 << (max(records, 1) - 1).bit_length())
 
 
-def seed_of(request_id: str, seed: int) -> int:
-    """A model's seed, in [0, 2**63), from its request and the trainer's seed."""
-    digest = hashlib.blake2b(f"{seed}:{request_id}".encode(), digest_size=8).digest()
+def seed_of(what: str, seed: int) -> int:
+    """A model's seed, in [0, 2**63), from what it is trained on and the trainer's seed."""
+    digest = hashlib.blake2b(f"{seed}:{what}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 

@@ -185,8 +185,7 @@ class Trainer:
         if task.current.event is not None:
             task.champion = self._champion(task, task.current.event)
         data = _data(task)
-        seed = seed_of(task.request.id, self._settings.trainer.seed)
-        task.encoding, task.job = job_of(_profile(task), data.fitted, seed)
+        task.encoding, task.job = job_of(_profile(task), data.fitted, self._seed(task))
 
     def _champion(self, task: _Task, event: ModelPublished) -> ModelArtifact | None:
         try:
@@ -206,8 +205,15 @@ class Trainer:
         return None
 
     def _prepare_again(self, task: _Task) -> None:
-        seed = seed_of(task.request.id, self._settings.trainer.seed)
-        task.encoding, task.job = job_of(_profile(task), _data(task).all, seed)
+        task.encoding, task.job = job_of(_profile(task), _data(task).all, self._seed(task))
+
+    def _seed(self, task: _Task) -> int:
+        """Of the stream and its records, not of the request's id: that holds the policy.
+
+        So policies that a backtest compares draw the same weights for the same records.
+        """
+        request = task.request
+        return seed_of(" ".join([request.stream, *request.data]), self._settings.trainer.seed)
 
     def _fit(self, tasks: Sequence[_Task], check: Check) -> None:
         going = [task for task in tasks if task.going]

@@ -55,5 +55,5 @@ def test_nothing_is_expected_of_nothing_and_faults_are_named() -> None:
         (1.0, 5, -1),
     ):
         assert expected_needless_retrains(alpha, streams, span) == 0.0
-    with pytest.raises(SettingsError, match=r"2 fault\(s\)"):
+    with pytest.raises(SettingsError, match=r"2 faults"):
         expected_needless_retrains(float("nan"), -1, 1.0)
