@@ -32,7 +32,8 @@ def test_the_kafka_clients_own_lines_are_key_value_lines() -> None:
         "logs.configure(json=True)\n"
         "c = Consumer({'bootstrap.servers': '127.0.0.1:1', 'group.id': 'g'},\n"
         "             logger=logs.client_logger())\n"
-        "c.poll(0.5)\n"
+        "for _ in range(40):\n"  # the client tells it soon, but not at once
+        "    c.poll(0.1)\n"
         "c.close()\n"
     )
     ended = subprocess.run(

@@ -46,7 +46,10 @@ def test_the_version_is_the_installed_ones() -> None:
 
 
 def test_every_part_but_the_trainer_imports_where_torch_is_missing() -> None:
-    assert _import_all("torch", "driftloop.trainer driftloop.cli.trainer") > 20
+    assert (
+        _import_all("torch", "driftloop.trainer driftloop.cli.trainer driftloop.backtest.training")
+        > 20
+    )
 
 
 def test_the_command_starts_without_torch_and_without_the_engine() -> None:

@@ -47,7 +47,8 @@ class FleetLogic(StreamLogic):
             if isinstance(event, FleetIncident):
                 metrics.INCIDENTS.labels(event.action).inc()
                 _log.warning(
-                    f"monitor.incident_{event.action}",
+                    "monitor.incident",
+                    action=event.action,
                     profile=event.profile,
                     event_id=event.id,
                     moved=event.moved,
