@@ -180,7 +180,7 @@ def test_initial_models_and_commands_need_no_approval() -> None:
 
 def test_approval_and_control_over_the_fleet_exclude_one_another() -> None:
     """The fleet decides last where it controls the error; a person cannot come before it."""
-    with pytest.raises(ValueError, match="'stream', as policy.approval decides stream by stream"):
+    with pytest.raises(ValueError, match=r"'stream', as policy\.approval decides stream by stream"):
         Profile(policy=Policy(approval=True), fleet={"control": "bh"})
     Profile(policy=Policy(approval=True), fleet={"budget": 3})
 
