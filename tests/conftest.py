@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from driftloop.errors import KafkaUnavailableError
 from driftloop.kafka.broker import BrokerHandle, LocalBroker, ensure_broker
+from driftloop.settings.load import FILE_VARIABLE
 
 _KAFKA_FIXTURES = {"kafka_bootstrap", "own_broker", "admin", "make_topic"}
 _REQUIRED = any(
@@ -117,6 +118,13 @@ def kafka_bootstrap(
     handle.stop()
     if handle.started and handle.broker is not None:
         handle.broker.purge()
+
+
+@pytest.fixture(autouse=True)
+def _file_is_not_inherited() -> Iterator[None]:
+    """A command names its file to the processes it starts; the next test must not see that."""
+    yield
+    os.environ.pop(FILE_VARIABLE, None)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_the_command_line_orders_a_snooze_and_a_retrain(rig: MonitorRig) -> None
     assert found[0].reason == "command"
     assert found[0].grounds[0].detail == "ada: a test"
     misspelt = order("retrain", f"{rig.prefix}.streams.orderd")
-    assert misspelt.returncode == 1
+    assert misspelt.returncode == 2
     assert "a topic that exists" in misspelt.stderr
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -21,6 +22,8 @@ from driftloop.records.columns import Floats
 from driftloop.settings import Profile
 from driftloop.statistics.losses import compute
 
+LONGEST_TOPIC = 249
+
 LEAST_WARMUP = 50
 """Labelled records before a stream's first model, at least."""
 
@@ -33,7 +36,7 @@ def simulate(plan: Plan, data: Sequence[StreamData]) -> list[StreamOutcome]:
     arrivals = [_arrivals(plan, one) for one in data]
     simulations = {
         (one.name, policy): Simulation(
-            one.name,
+            as_topic(one.name),
             policy,
             _fitted(plan, profile, arrived),
             arrived,
@@ -54,6 +57,15 @@ def simulate(plan: Plan, data: Sequence[StreamData]) -> list[StreamOutcome]:
         _scored(plan, one, arrived, {p: simulations[one.name, p] for p in plan.profiles})
         for one, arrived in zip(data, arrivals, strict=True)
     ]
+
+
+def as_topic(stream: str) -> str:
+    """A stream's name as Kafka would take it for a topic's: ids and offset ranges hold it.
+
+    >>> as_topic("New York #1")
+    'New_York__1'
+    """
+    return re.sub(r"[^A-Za-z0-9._-]", "_", stream)[:LONGEST_TOPIC] or "_"
 
 
 def _with_training(plan: Plan, simulations: Sequence[Simulation]) -> None:

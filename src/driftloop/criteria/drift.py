@@ -97,7 +97,12 @@ class EValue:
         if window.losses is None or reference.losses is None:
             return []
         n = int(np.isfinite(window.losses).sum())
-        score = window_score(window.losses, reference.losses) if n >= MIN_VALUES else math.nan
+        phases = None
+        if window.phases is not None and reference.phases is not None:
+            phases = (window.phases, reference.phases)
+        score = math.nan
+        if n >= MIN_VALUES:
+            score = window_score(window.losses, reference.losses, phases=phases)
         if math.isnan(score):
             reason = "too few effective records for a score"
             return [Finding(no_verdict(reason, n=window.size, n_reference=reference.size))]

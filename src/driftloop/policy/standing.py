@@ -17,7 +17,9 @@ from driftloop.settings.policy import Criterion as Choice
 from driftloop.statistics.multiplicity import benjamini_hochberg, bonferroni, holm
 
 REFERENCE_ROWS = 1000
-"""Records that the reference of features and scores holds: the first of a model version."""
+LEAST_ROWS, LEAST_WINDOWS = 300, 4
+"""The reference of features and scores is the first `REFERENCE_ROWS` records of a model version, or
+as few as `LEAST_ROWS` where these fill `LEAST_WINDOWS`: a slow stream must not wait for weeks."""
 
 _CORRECTIONS = {"holm": holm, "bonferroni": bonferroni, "bh": benjamini_hochberg}
 
@@ -55,6 +57,7 @@ class Panel:
         classes = max(len(profile.classes), 2)
         self._classes = 0 if profile.task == "regression" else classes
         self._features: Sample | None = None
+        self._gathered = 0  # windows in it
         self._losses: Sample | None = None
         self._feature_ranges: list[str] = []
         self._loss_ranges: list[str] = []
@@ -75,7 +78,8 @@ class Panel:
             classes=self._classes,
         )
         reference = self._features
-        if reference is None or reference.size < REFERENCE_ROWS:
+        if reference is None or not self._complete:
+            self._gathered += 1
             self._features = (
                 sample.head(REFERENCE_ROWS)
                 if reference is None
@@ -86,6 +90,12 @@ class Panel:
         return self._judge(
             self._windowed, sample, reference, level, window.ranges, self._feature_ranges
         )
+
+    @property
+    def _complete(self) -> bool:
+        rows = 0 if self._features is None else self._features.size
+        enough = rows >= LEAST_ROWS and self._gathered >= LEAST_WINDOWS
+        return enough or rows >= REFERENCE_ROWS
 
     def judge_losses(self, window: LossWindow, level: float) -> list[Ground]:
         """Judge losses, labels and corrected losses; the first window becomes the reference."""

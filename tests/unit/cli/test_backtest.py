@@ -151,6 +151,7 @@ policy = "mlma(1)"
 features = { numeric = ["a"] }
 window = { kind = "count", records = 40 }
 [profiles.q]
+topics = 'other'
 features = { numeric = ["a"] }
 """
 

@@ -165,10 +165,19 @@ def test_a_window_without_any_loss_says_nothing() -> None:
     assert (found.retrain, found.results, found.metrics["loss"]) == (False, [], None)
 
 
-def test_features_are_compared_with_the_first_thousand_rows_of_the_version() -> None:
+@pytest.mark.parametrize(("rows", "windows"), [(50, 6), (100, 4), (400, 3)])
+def test_features_are_compared_with_a_versions_first_windows(rows: int, windows: int) -> None:
+    """Four of them and 300 rows, or a thousand rows."""
+    state, rng = make_state(), np.random.default_rng(4)
+    for index in range(windows):
+        assert not judged(state, features(rng.normal(size=(rows, 2)), index)).results
+    assert judged(state, features(rng.normal(size=(rows, 2)), windows)).results
+
+
+def test_a_shifted_feature_is_told_from_one_that_is_not() -> None:
     rng = np.random.default_rng(3)
     state = make_state()
-    for index in range(10):
+    for index in range(4):
         assert judged(state, features(rng.normal(size=(100, 2)), index)).results == []
     same = judged(state, features(rng.normal(size=(100, 2)), 10))
     assert [g.detail for g in same.results] == ["a", "b"]
