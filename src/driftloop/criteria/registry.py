@@ -58,7 +58,8 @@ def chosen_criteria(policy: Policy) -> list[Criterion]:
     """The criteria of a policy, and ``ks`` where features are watched."""
     made = [make_criterion(one.name, **one.params) for one in policy.criteria]
     if policy.feature_tests and not any(one.name == "ks" for one in made):
-        made.append(make_criterion("ks"))
+        # Nothing is retrained by it, and the correction for dependence would cost as much again.
+        made.append(make_criterion("ks", dependence="none"))
     return made
 
 

@@ -188,7 +188,7 @@ class Policy(Section):
             label, the ``score`` (the prediction; multiclass: the predicted class's probability) or
             a numeric feature, ``x.NAME``. All but those on features restart with each version.
         feature_tests: Whether features are tested window by window; a rejection makes the stream
-            'watched'.
+            'watched'. Unless ``ks`` is one of `criteria`, the test takes records as independent.
         approval: Whether a decision waits for the engineer's command ``approve``.
     """
 
