@@ -109,6 +109,8 @@ def backtest(
             failures.append(Failure(stream=one.stream, why=_first_failure(one) or why))
     done = [one for one in done if scored[one.stream].any()]
     notes += _told(done)
+    if done and not given:  # of the configuration that is written
+        _learn_warmup(source, done)
     facts = Facts(
         data=source.text,
         task=profile.task,
@@ -140,15 +142,15 @@ def backtest(
 def _prepared(source: Source, options: Options, notes: list[str]) -> tuple[Profile, int]:
     """The profile with a first model, and the records of a season."""
     profile = source.profile
-    columns = None
+    columns, why = None, ""
     for name in source.streams:
         try:
             columns = source.read(name).labelled
             break
-        except DriftloopError:
-            continue
+        except DriftloopError as error:
+            why = why or f"; {name}: {error}"
     if columns is None:
-        raise DataError(f"{source.text}: no stream could be read")
+        raise DataError(f"{source.text}: no stream could be read{why}")
     if profile.fleet.waits:
         notes.append("the fleet's own control, budget and incidents are not simulated")
         profile = profile.model_copy(update={"fleet": Fleet()})
@@ -165,6 +167,20 @@ def _prepared(source: Source, options: Options, notes: list[str]) -> tuple[Profi
         profile = profile.model_copy(update={"training": training})
     source.profile = profile
     return profile, options.season or _season(profile, columns.ts)
+
+
+def _learn_warmup(source: Source, done: Sequence[StreamOutcome]) -> None:
+    """Take the records of the streams' first models, the median, as the profile's own number."""
+    first = [
+        decision.records
+        for one in done
+        for decision in next(iter(one.tracks.values())).decisions[:1]
+        if decision.request.reason == "initial" and decision.records
+    ]
+    if first:
+        profile = source.profile
+        training = profile.training.model_copy(update={"initial": round(float(np.median(first)))})
+        source.profile = profile.model_copy(update={"training": training})
 
 
 def _season(profile: Profile, ts: Floats) -> int:

@@ -107,9 +107,10 @@ def _print_baseline(console: Console, result: Result) -> None:
 def _print_advice(console: Console, result: Result) -> None:
     advice = result.advice
     if advice is None:
-        console.print(
-            Text("\nNo policy can be advised: nothing here tells one from another.", style="bold")
-        )
+        told = "\nNo policy can be advised: nothing here tells one from another."
+        if result.mode == "recorded" and result.horizon is None:
+            told += " Say where drifts are: --drifts FILE, with columns stream, ts or record, kind."
+        console.print(Text(told, style="bold"), soft_wrap=True)
         return
     console.print(Text(f"\n{advice.headline}", style=f"bold {ADVISED}"), soft_wrap=True)
     for reason in advice.reasons:

@@ -34,8 +34,8 @@ CONFIGURED = "configured"
 _PAGE, _DOCUMENT = "index.html", "result.json"
 _EPILOG = (
     "Policies: never, always, periodic(7d), periodic(500) in records, any, all, vote(2), "
-    "mlma(0.1), multi-criteria(2), detector(adwin), reducible(20), or the name of one of "
-    "[policies] of the configuration; further keys as in vote(2, alpha_per_year=1)."
+    "mlma(0.1), multi-criteria(2), detector(adwin), reducible(20), or one of "
+    "your own of the configuration; further keys as in vote(2, alpha_per_year=1)."
 )
 
 
@@ -269,10 +269,13 @@ def _emit(
     whole: Settings | Profile = profile
     if settings is not None:
         name = name or next(iter(settings.profiles))
-        whole = settings.model_copy(update={"profiles": {**settings.profiles, name: profile}})
-    text = emit_config(
-        whole, policy, profile=name or "default", origin=origin_of(result, result.advice.policy)
-    )
+        # The backtest leaves the fleet's own rules out; the monitor shall keep them.
+        own = profile.model_copy(update={"fleet": settings.profiles[name].fleet})
+        whole = settings.model_copy(update={"profiles": {**settings.profiles, name: own}})
+    origin = origin_of(result, result.advice.policy)
+    if settings is None:
+        origin.append(f"Set topics, which topics these streams are: now {profile.topics!r}.")
+    text = emit_config(whole, policy, profile=name or "default", origin=origin)
     path = out / DEFAULT_FILE
     with _told(out):
         path.write_text(text, encoding="utf-8")

@@ -104,7 +104,8 @@ class Criterion(Section):
         if value not in known:
             close = difflib.get_close_matches(value, known, n=1, cutoff=0.6)
             hint = f"did you mean {close[0]!r}?" if close else "known: " + ", ".join(known)
-            raise ValueError(f"a known criterion ({hint})")
+            own = "one of your own needs its package installed"
+            raise ValueError(f"a known criterion ({hint}; {own})")
         return value
 
 
@@ -232,14 +233,13 @@ class Policy(Section):
             raise ValueError(f"each criterion votes once; got {', '.join(twice)} more than once")
         if self.kind in VOTING and not self._voters:
             raise ValueError(
-                "at least one of the criteria has a p-value, or combine is 'weighted'; "
-                f"got {', '.join(names)} alone"
+                "at least one of the criteria has a p-value, or combine is 'weighted': "
+                f"{', '.join(names)} alone have none"
             )
         if self.kind in {"vote", "multi-criteria"} and self.votes > len(self._voters):
             besides = len(names) - len(self._voters)
             raise ValueError(
-                f"votes must be at most the number of criteria, {len(self._voters)}; "
-                f"got {self.votes}"
+                f"votes must be at most the number of criteria, {len(self._voters)}"
                 + (f" ({besides} without a p-value do not vote)" * (besides > 0))
             )
         return self

@@ -48,7 +48,11 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "reducible": (
         "reducible(20)",
-        "A newer model would have saved more than a retrain costs, in records' worth of mean loss.",
+        (
+            "A newer model would have saved more than a retrain costs, in records' worth of mean "
+            "loss. `reducible(test)`: a window's saving is significant; `reducible(both)`: the sum "
+            "exceeds the cost and is significant; these two promise `alpha_per_year`."
+        ),
     ),
 }
 """Each preset: an example, and when it retrains."""
