@@ -17,8 +17,8 @@ from experiments._losses import ar1
 
 Array = npt.NDArray[np.float64]
 
-FOLDER = Path(os.environ.get("DRIFTLOOP_DATA", Path(__file__).parents[2] / "shared" / "data"))
-"""Where the real sets are: `DRIFTLOOP_DATA`, or ``../shared/data`` beside the project."""
+FOLDER = Path(os.environ.get("DRIFTLOOP_DATA", "data"))
+"""Where the real sets are: `DRIFTLOOP_DATA`, or ``data`` in the working directory."""
 
 ROUTES = 8
 

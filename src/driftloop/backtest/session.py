@@ -151,6 +151,17 @@ def _prepared(source: Source, options: Options, notes: list[str]) -> tuple[Profi
             why = why or f"; {name}: {error}"
     if columns is None:
         raise DataError(f"{source.text}: no stream could be read{why}")
+    features = profile.features
+    if not options.recorded and not (features.numeric or features.categorical):
+        raise DataError(
+            f"{source.text}: no features to train on: add columns, name them in features of a "
+            "profile, or give predictions and use --recorded"
+        )
+    if options.recorded and not (columns.has_prediction | ~np.isnan(columns.loss)).any():
+        raise DataError(
+            f"{source.text}: --recorded needs predictions: name their column by fields.y_pred, or "
+            "that of the losses by fields.loss"
+        )
     if profile.fleet.waits:
         notes.append("the fleet's own control, budget and incidents are not simulated")
         profile = profile.model_copy(update={"fleet": Fleet()})

@@ -29,7 +29,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "always": ("always", "At every closed window of losses."),
     "periodic": (
         "periodic(7d)",
-        "After so much event time; a whole number, as `periodic(500)`, is labelled records.",
+        (
+            "After so much event time, when a window of losses closes; a whole number, as "
+            "`periodic(500)`, is labelled records."
+        ),
     ),
     "any": ("any", "One of `criteria` speaks for drift, corrected for their number."),
     "all": ("all", "All of `criteria` do."),
