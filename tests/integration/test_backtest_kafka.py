@@ -39,6 +39,10 @@ def label(i: int) -> dict[str, Any]:
     return {"id": f"r{i}", "ts": T0 + 60_000 * i + 30_000, "y": i / 4}
 
 
+KEPT = {"retention.ms": "-1"}
+"""The records are of 2023: a broker would soon take them for expired."""
+
+
 def produce(
     servers: str,
     topic: str,
@@ -87,8 +91,8 @@ def test_columns_are_the_decoders_and_labels_stay_in_order_of_arrival(
 ) -> None:
     monkeypatch.setattr(topics, "_PIECE", 97)  # read in many pieces
     prefix = topic_name("bt")
-    made = [make_topic(f"{prefix}.{name}") for name in ("a", "b")]
-    make_topic(f"{prefix}.empty")
+    made = [make_topic(f"{prefix}.{name}", config=KEPT) for name in ("a", "b")]
+    make_topic(f"{prefix}.empty", config=KEPT)
     raw = {}
     for k, topic in enumerate(made):
         values: list[Any] = []
@@ -127,7 +131,7 @@ def test_many_streams_are_read_at_once_and_one_that_went_away_spares_the_others(
 ) -> None:
     monkeypatch.setattr(topics, "_BATCH", 100)
     prefix = topic_name("many")
-    made = [make_topic(f"{prefix}.{k}") for k in range(5)]
+    made = [make_topic(f"{prefix}.{k}", config=KEPT) for k in range(5)]
     for topic in made:
         produce(kafka_bootstrap, topic, [message(i, y=i) for i in range(40)])
     source = open_source(url(kafka_bootstrap, rf"{prefix}\..+"), PROFILE)
@@ -148,7 +152,7 @@ def test_many_streams_are_read_at_once_and_one_that_went_away_spares_the_others(
 
 
 def test_ranges_by_offset_and_by_time(kafka_bootstrap: str, make_topic: MakeTopic) -> None:
-    topic = make_topic()
+    topic = make_topic(config=KEPT)
     raw = produce(kafka_bootstrap, topic, [message(i, y=i) for i in range(100)])
 
     def offsets(**bounds: Any) -> list[int]:
@@ -177,7 +181,7 @@ def test_ranges_by_offset_and_by_time(kafka_bootstrap: str, make_topic: MakeTopi
 def test_partitions_meet_in_event_time_or_are_streams_of_their_own(
     kafka_bootstrap: str, make_topic: MakeTopic
 ) -> None:
-    topic = make_topic(partitions=3)
+    topic = make_topic(partitions=3, config=KEPT)
     ahead = T0 + 10**9
     raw = [
         produce(kafka_bootstrap, topic, [message(i, y=i) for i in rows], part, at=ahead)
@@ -206,7 +210,7 @@ def test_partitions_meet_in_event_time_or_are_streams_of_their_own(
 def test_a_profile_is_guessed_of_what_is_on_kafka(
     kafka_bootstrap: str, make_topic: MakeTopic
 ) -> None:
-    topic = make_topic()
+    topic = make_topic(config=KEPT)
     raw = produce(kafka_bootstrap, topic, [message(i, y=["no", "yes"][i % 2]) for i in range(6)])
     produce(kafka_bootstrap, topic, [b"no json"])
     source = open_source(url(kafka_bootstrap, topic, to=5))
