@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from driftloop.backtest.frontier import Point, equal_period, families, pareto
-from experiments import _result
+from experiments import _report, _result
 
 SHUFFLED = (
     "never",
@@ -69,7 +69,7 @@ def page(result: dict[str, Any]) -> str:
     ]
     for one in real:
         rows = frontier_rows(one)
-        lines += ["", f"### {one['set']}", "", _result.table(["family", "loss (retrains)"], rows)]
+        lines += ["", f"### {one['set']}", "", _report.table(["family", "loss (retrains)"], rows)]
     lines += ["", "## Shuffled: retrains a stream where there is no drift", ""]
     lines += [_shuffled([one for one in there if one["variant"] == "shuffled"])]
     lines += ["", "## The gate", ""]
@@ -102,7 +102,7 @@ def _sets(real: Sequence[dict[str, Any]]) -> str:
             ]
         )
     heads = ["set", "streams x records", "trivial", "never", "always (retrains, of these refused)"]
-    return _result.table([*heads, "reducible(20)", "data"], rows)
+    return _report.table([*heads, "reducible(20)", "data"], rows)
 
 
 def _rejected(one: dict[str, Any], policy: dict[str, Any]) -> str:
@@ -133,7 +133,7 @@ def _goal(real: Sequence[dict[str, Any]]) -> str:
             ]
         )
     heads = ["set", "goal", "share of the gain", "policy", "retrains", "always; ≤ 1/5?"]
-    return _result.table([*heads, "period at equal loss", "≤ 1/2?"], rows)
+    return _report.table([*heads, "period at equal loss", "≤ 1/2?"], rows)
 
 
 def _shuffled(runs: Sequence[dict[str, Any]]) -> str:
@@ -143,7 +143,7 @@ def _shuffled(runs: Sequence[dict[str, Any]]) -> str:
         [name, *(f"{_named(one, name).get('retrains', np.nan):.3g}" for one in runs)]
         for name in dict.fromkeys(order)
     ]
-    return _result.table(["policy", *(one["set"] for one in runs)], rows)
+    return _report.table(["policy", *(one["set"] for one in runs)], rows)
 
 
 def _gates(there: Sequence[dict[str, Any]]) -> str:
@@ -158,4 +158,4 @@ def _gates(there: Sequence[dict[str, Any]]) -> str:
             if all(found):
                 cells = [f"{one['loss']:.4g} ({one['retrains']:.3g})" for one in found]
                 rows.append([name, policy, *cells])
-    return _result.table(["set", "policy", "on", "by test", "off"], rows)
+    return _report.table(["set", "policy", "on", "by test", "off"], rows)

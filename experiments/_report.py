@@ -86,9 +86,16 @@ def write(
 
 
 def hardware() -> str:
-    """Cores and memory of this machine."""
-    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    return f"{os.cpu_count()} cores, {pages * size / 2**30:.0f} GiB"
+    """Processor and memory in words."""
+    info = Path("/proc/cpuinfo")
+    models = (
+        [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.exists()
+        else []
+    )
+    name = models[0].split(":", 1)[1].strip() if models else platform.machine()
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    return f"{os.cpu_count()} cores ({name}), {pages:.0f} GiB"
 
 
 def _versions() -> Iterable[tuple[str, str]]:

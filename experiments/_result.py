@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import platform
 import time
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from experiments._report import hardware
 
 DASH = "-"
 """Where there is no number."""
@@ -41,19 +41,6 @@ def single_thread() -> None:
     torch.set_num_threads(1)
 
 
-def hardware() -> str:
-    """Processor and memory in words."""
-    info = Path("/proc/cpuinfo")
-    models = (
-        [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    name = models[0].split(":", 1)[1].strip() if models else platform.machine()
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return f"{os.cpu_count()} cores ({name}), {pages:.0f} GiB"
-
-
 def facts(seed: int, began: float) -> dict[str, Any]:
     """When, on what, with which seed; `began` is of ``time.perf_counter``."""
     return {
@@ -80,13 +67,6 @@ def number(value: float | None, digits: int = 3) -> str:
     if value is None or not math.isfinite(value):
         return DASH
     return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table in Markdown."""
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
 
 
 def write(out: Path, name: str, result: dict[str, Any], page: str) -> None:

@@ -23,7 +23,7 @@ from scipy import stats
 from driftloop.backtest.answers import answers
 from driftloop.backtest.outcome import Outcome, StreamOutcome
 from driftloop.backtest.session import Options, backtest
-from experiments import _data, _result
+from experiments import _data, _report, _result
 from experiments._data import DAY_MS, AbsentError, DataSet, Floats
 from experiments._measures import MEASURES, measures
 from experiments._shifts import SHIFTS, Shift, inject
@@ -181,7 +181,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
             f"{np.mean([row['retrains'] for row in quiet]):.2f}" if quiet else _result.DASH,
         ]
         lines.append(cells)
-    return _result.table(heads, lines)
+    return _report.table(heads, lines)
 
 
 def _by_shift(rows: Sequence[dict[str, Any]], key: str) -> str:
@@ -200,7 +200,7 @@ def _by_shift(rows: Sequence[dict[str, Any]], key: str) -> str:
                 ),
             ]
         )
-    return _result.table(["policy", *shifts], lines)
+    return _report.table(["policy", *shifts], lines)
 
 
 def page(result: dict[str, Any]) -> str:

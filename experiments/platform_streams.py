@@ -21,7 +21,7 @@ from driftloop.backtest.policies import profiles_of
 from driftloop.backtest.result import PolicyScore, Result
 from driftloop.backtest.session import Options, backtest
 from driftloop.policy.promise import needless_per_year
-from experiments import _data, _result, _streams
+from experiments import _data, _report, _result, _streams
 from experiments._data import DAY_MS, AbsentError, DataSet
 from experiments._streams import Demand, Injected
 
@@ -209,7 +209,7 @@ def _table(policies: Sequence[dict[str, Any]]) -> str:
             delay = _result.number(k["median_delay_days"], 2)
             cells.append(f"{k['power_day']:.0%} ({k['power_three_days']:.0%}), {delay}")
         rows.append(cells)
-    return _result.table(heads, rows)
+    return _report.table(heads, rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -20,6 +20,8 @@ Part = Literal["x", "codes", "scores", "losses", "corrected", "labels"]
 MISSING = -1
 """Code of a category that is absent."""
 
+_ARRAYS = ("x", "codes", "scores", "labels", "losses", "corrected", "phases")
+
 
 @dataclass(slots=True)
 class Sample:
@@ -70,20 +72,19 @@ class Sample:
         taken = min(room, other.size)
         parts: dict[str, Any] = {
             name: np.concatenate([mine, getattr(other, name)[:taken]])
-            for name in ("x", "codes", "scores", "labels", "losses", "corrected", "phases")
+            for name in _ARRAYS
             if (mine := getattr(self, name)) is not None and getattr(other, name) is not None
         }
         return replace(self, size=self.size + taken, prepared={}, **parts)
 
     def head(self, room: int) -> Sample:
         """The first `room` records."""
-        return replace(self, size=0, prepared={}, **self._cut(0)).join(self, room)
-
-    def _cut(self, end: int) -> dict[str, Any]:
-        names = ("x", "codes", "scores", "labels", "losses", "corrected", "phases")
-        return {
-            name: getattr(self, name)[:end] for name in names if getattr(self, name) is not None
+        parts: dict[str, Any] = {
+            name: mine[:room].copy()
+            for name in _ARRAYS
+            if (mine := getattr(self, name)) is not None
         }
+        return replace(self, size=min(room, self.size), prepared={}, **parts)
 
 
 class Finding(NamedTuple):

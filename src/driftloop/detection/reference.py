@@ -1,4 +1,4 @@
-"""What a stream's new windows are compared with: losses and features of the current model."""
+"""What a stream's new losses are compared with: those of the current model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from driftloop.statistics.loss_registry import LOSS_TESTS
 from driftloop.statistics.loss_tests import loss_test, reference_inflation
 from driftloop.statistics.phases import cycles
 from driftloop.statistics.results import TestResult, no_verdict
-from driftloop.statistics.two_sample import ks_sorted, sort_features
 
 Array = npt.NDArray[np.float64]
 Phases = npt.ArrayLike | None
@@ -236,64 +235,3 @@ class LossReference:
             raise SettingsError([Fault("phases", str(len(marks)), rule)])
         keep = np.isfinite(values)
         return values[keep], marks[keep].astype(np.int64)
-
-
-class FeatureReference:
-    """A bounded sample of feature rows that new windows are compared with.
-
-    The oldest rows after a model's start: first come until it is full, then it never changes. So
-    it does not follow a drift, and does not depend on how the rows were split into batches. Make a
-    new one for each model version.
-    """
-
-    def __init__(self, n_features: int, max_rows: int = 1000) -> None:
-        """Make an empty reference of `n_features` ≥ 0 columns and at most `max_rows` ≥ 1 rows."""
-        if n_features < 0:
-            raise SettingsError([Fault("n_features", str(n_features), "must be at least 0")])
-        if max_rows < 1:
-            raise SettingsError([Fault("max_rows", str(max_rows), "must be at least 1")])
-        self._max_rows = max_rows
-        self._rows = np.empty((0, n_features))
-        self._sorted: list[Array] | None = None
-
-    @property
-    def rows(self) -> Array:
-        """The sample, (rows, n_features), oldest first."""
-        return self._rows
-
-    @property
-    def full(self) -> bool:
-        """Whether it takes no more rows."""
-        return len(self._rows) >= self._max_rows
-
-    def add(self, rows: npt.ArrayLike) -> int:
-        """Take rows, (n, n_features), while there is room; return how many were taken.
-
-        Non-finite values are kept as they are: the tests drop them, feature by feature.
-        """
-        room = self._max_rows - len(self._rows)
-        if room <= 0:
-            return 0
-        new = self._checked(rows)[:room]
-        self._rows = np.concatenate([self._rows, new])
-        self._sorted = None
-        return len(new)
-
-    def evaluate(self, window: npt.ArrayLike) -> tuple[Array, Array]:
-        """Return each feature's KS statistic and p-value, (n_features,); see `ks_features`."""
-        values = self._checked(window)
-        if self._sorted is None:
-            self._sorted = sort_features(self._rows)
-        return ks_sorted(values, self._sorted)
-
-    def __getstate__(self) -> dict[str, object]:
-        """What is sorted is sorted again, and need not be stored."""
-        return {**self.__dict__, "_sorted": None}
-
-    def _checked(self, rows: npt.ArrayLike) -> Array:
-        array = np.asarray(rows, dtype=np.float64)
-        width = self._rows.shape[1]
-        if array.ndim != 2 or array.shape[1] != width:
-            rule = f"must have the shape (n, {width})"
-            raise SettingsError([Fault("rows", str(array.shape), rule)])
-        return array

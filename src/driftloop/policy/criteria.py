@@ -130,11 +130,6 @@ class StreamTester:
             )
         tested.retrain = bool(alarms)
 
-    @property
-    def loss_ranges(self) -> list[str]:
-        """Offset ranges of the first reference window."""
-        return self._losses.reference_ranges
-
     # Features
 
     def _test_features(self, window: FeatureWindow) -> Tested:

@@ -28,10 +28,10 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from driftloop.errors import Fault, SettingsError
 from driftloop.statistics.autocorrelation import finite
+from driftloop.statistics.loss_tests import welch
 from driftloop.statistics.phases import Phases, phase_inflation, remove_phases
 from driftloop.statistics.results import MIN_EFFECTIVE, TestResult, no_verdict
 
@@ -115,16 +115,13 @@ def newey_west_test(
             f"{which} has {min(sizes):.1f} effective records, fewer than {MIN_EFFECTIVE:.0f}"
         )
     parts = (long_run[0] / (n - 1), long_run[1] * m / (m - groups) / weight_of_reference)
-    error = math.sqrt(parts[0] + parts[1])
-    if not error > 0.0:
+    if not parts[0] + parts[1] > 0.0:
         return silent("neither batch nor reference varies")
-    statistic = difference / error
-    share = parts[0] / (parts[0] + parts[1])
-    freedoms = [min(k - 1.0, 1.5 * k / (lag + 1)) for k, lag in zip((n, m), lags, strict=True)]
-    freedom = 1.0 / (share**2 / freedoms[0] + (1.0 - share) ** 2 / freedoms[1])
+    freedoms = (min(n - 1.0, 1.5 * n / (lags[0] + 1)), min(m - 1.0, 1.5 * m / (lags[1] + 1)))
+    statistic, p_value = welch(difference, parts, freedoms)
     return TestResult(
         statistic=statistic,
-        p_value=float(special.stdtr(freedom, -statistic)),
+        p_value=p_value,
         effect=effect,
         n=n,
         n_reference=m,

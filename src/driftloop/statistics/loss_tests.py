@@ -108,21 +108,34 @@ def loss_test(
         reason = f"{which} has {min(sizes):.1f} effective records, fewer than {MIN_EFFECTIVE:.0f}"
         return silent(reason, effect=effect)
     parts = (variances[0] / (sizes[0] - 1.0), variances[1] / (sizes[1] - 1.0))
-    error = math.sqrt(parts[0] + parts[1])
-    if error == 0.0:
+    if parts[0] + parts[1] == 0.0:
         return silent("neither batch nor reference varies")
-    statistic = difference / error
-    share = parts[0] / (parts[0] + parts[1])
-    freedom = 1.0 / (share**2 / (sizes[0] - 1.0) + (1.0 - share) ** 2 / (sizes[1] - 1.0))
+    statistic, p_value = welch(difference, parts, (sizes[0] - 1.0, sizes[1] - 1.0))
     return TestResult(
         statistic=statistic,
-        p_value=float(special.stdtr(freedom, -statistic)),
+        p_value=p_value,
         effect=effect,
         n=n,
         n_reference=m,
         n_effective=sizes[0],
         n_effective_reference=sizes[1],
     )
+
+
+def welch(
+    difference: float, parts: tuple[float, float], freedoms: tuple[float, float]
+) -> tuple[float, float]:
+    """Return Welch's t of a difference and its one-sided p-value.
+
+    Args:
+        difference: Of the two means.
+        parts: Variance of each mean; their sum is above 0.
+        freedoms: Degrees of freedom of each variance.
+    """
+    statistic = difference / math.sqrt(parts[0] + parts[1])
+    share = parts[0] / (parts[0] + parts[1])
+    freedom = 1.0 / (share**2 / freedoms[0] + (1.0 - share) ** 2 / freedoms[1])
+    return statistic, float(special.stdtr(freedom, -statistic))
 
 
 def reference_inflation(reference: npt.ArrayLike, phases: npt.ArrayLike | None = None) -> float:

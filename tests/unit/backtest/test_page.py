@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -15,30 +14,13 @@ from driftloop.backtest.page import render_page, write_page
 from driftloop.backtest.result import Baseline, Result
 from driftloop.backtest.summary import summarise
 from driftloop.settings.policy import Price
+from tests.html import Balance
 from tests.unit.backtest.examples import BEGIN, DAY, FACTS, NAN, constant, example, run
-
-_VOID = {"meta", "link", "br", "img", "hr", "input"}
-
-
-class _Balance(HTMLParser):
-    """Sees that every element that is opened is closed, in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        del attrs
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 def _checked(result: Result) -> str:
     text = render_page(result)
-    balance = _Balance()
+    balance = Balance()
     balance.feed(text)
     assert balance.open == []
     assert not re.search(r"(src|href)=|@import|url\(|<script", text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -19,24 +18,7 @@ from driftloop.demo.run import BEGIN_MS
 from driftloop.demo.scoreboard import RouteResult, Scoreboard
 from driftloop.demo.screen import Progress, Screen, picture
 from driftloop.demo.svg import Lines, dumbbells, line_chart
-
-_VOID = {"meta", "link", "br", "img", "hr", "input"}
-
-
-class _Balance(HTMLParser):
-    """Sees that every element that is opened is closed, in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        del attrs
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
+from tests.html import Balance
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +38,7 @@ def board(year: Flights) -> Scoreboard:
 
 def test_the_page_is_balanced_and_self_contained(board: Scoreboard, tmp_path: Path) -> None:
     text = write_page(board, tmp_path / "demo" / "index.html", footnote="a < b").read_text()
-    balance = _Balance()
+    balance = Balance()
     balance.feed(text)
     assert balance.open == []
     assert not re.search(r'(src|href)="|@import|url\(', text)

@@ -7,9 +7,8 @@ import pickle
 
 import numpy as np
 import pytest
-from scipy import stats
 
-from driftloop.detection.reference import FeatureReference, LossReference
+from driftloop.detection.reference import LossReference
 from driftloop.errors import SettingsError
 from driftloop.statistics.loss_tests import loss_test
 
@@ -140,38 +139,6 @@ def test_faults_name_the_argument() -> None:
         LossReference(50)
     with pytest.raises(SettingsError, match="one phase for each of 2 losses"):
         started().evaluate([1.0, 2.0], [1])
-    with pytest.raises(SettingsError, match="max_rows"):
-        FeatureReference(2, 0)
-    with pytest.raises(SettingsError, match="n_features"):
-        FeatureReference(-1)
-    with pytest.raises(SettingsError, match=r"shape \(n, 2\), got \(3, 1\)"):
-        FeatureReference(2).add(np.zeros((3, 1)))
-
-
-def test_features_are_first_come_until_full_and_then_fixed_however_they_are_split() -> None:
-    rows = np.random.default_rng(0).normal(size=(300, 2))
-    whole, split = FeatureReference(2, 120), FeatureReference(2, 120)
-    assert whole.add(rows) == 120
-    assert whole.full
-    taken = [split.add(part) for part in np.array_split(rows, 7)]
-    assert sum(taken) == 120
-    assert (whole.rows == rows[:120]).all()
-    assert (split.rows == whole.rows).all()
-
-
-def test_features_are_tested_by_ks() -> None:
-    rng = np.random.default_rng(1)
-    reference = FeatureReference(2)
-    reference.add(rng.normal(size=(500, 2)))
-    window = rng.normal([0.0, 1.0], 1.0, size=(200, 2))
-    statistics, p_values = reference.evaluate(window)
-    expected = stats.ks_2samp(window[:, 1], reference.rows[:, 1], method="asymp")
-    assert statistics[1] == pytest.approx(expected.statistic)
-    assert p_values[0] > 0.001
-    assert p_values[1] < 1e-9
-    resumed = pickle.loads(pickle.dumps(reference))  # noqa: S301
-    assert (resumed.evaluate(window)[1] == p_values).all()
-    assert np.isnan(FeatureReference(2).evaluate(window)[1]).all()
 
 
 def test_with_phases_the_anchor_grows_to_four_cycles() -> None:
