@@ -71,6 +71,7 @@ class _Guess:
     def __init__(self, source: Source, facts: dict[str, Facts]) -> None:
         self.source = source
         self.facts = facts
+        self.rows = max(one.rows for one in facts.values())
         self.left = [name for name in facts if name.lower() not in INDICES]
         self.notes: list[str] = []
         if source.stream_column in self.left:
@@ -136,7 +137,8 @@ class _Guess:
             return found
         for name in reversed(self.left):
             facts = self.facts[name]
-            if name.lower() in PREDICTIONS or facts.different < 2:
+            everywhere = facts.rows == self.rows  # not a column that some files lack
+            if name.lower() in PREDICTIONS or facts.different < 2 or not everywhere:
                 continue
             few = facts.different <= MAX_CLASSES
             if facts.kind == "number" or (facts.kind == "text" and few):

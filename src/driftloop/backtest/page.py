@@ -123,7 +123,11 @@ def _use(result: Result) -> str:
 
 def _data(result: Result) -> str:
     streams = max((len(score.streams) for score in result.policies), default=0)
-    parts = [f"Backtest of {result.data}", times(streams, "stream"), f"{result.records:,} records"]
+    parts = [
+        f"Backtest of {result.data}",
+        times(streams, "stream"),
+        f"{result.records:,} records scored",
+    ]
     if result.last_ts > result.first_ts:
         parts.append(duration(result.last_ts - result.first_ts))
     return escape(" · ".join(parts))

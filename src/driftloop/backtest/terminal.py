@@ -45,7 +45,7 @@ def print_result(
     """
     streams = max((len(score.streams) for score in result.policies), default=0)
     span = result.last_ts - result.first_ts
-    told = f"{result.data}: {times(streams, 'stream')}, {result.records:,} records"
+    told = f"{result.data}: {times(streams, 'stream')}, {result.records:,} records scored"
     console.print(told + (f", {duration(span)}" if span > 0 else ""), soft_wrap=True, markup=False)
     for note in result.notes:
         console.print(Text(note, style="dim"), soft_wrap=True)

@@ -116,9 +116,11 @@ def duration(ms: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """Seconds of work: ``0.4 s``, ``12 s``, ``3 min``, ``2.1 h``."""
+    """Seconds of work: ``40 ms``, ``0.4 s``, ``12 s``, ``3 min``, ``2.1 h``."""
     if value == 0:
         return "0 s"
+    if value < 0.0995:
+        return f"{max(1, round(1000 * value))} ms"
     if value < 9.95:
         return f"{value:.1f} s"
     if value < 600:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from driftloop.policy.promise import promise
 from driftloop.settings import DEFAULT_FILE
 from driftloop.settings.base import format_duration
 from driftloop.settings.load import configuration_file
+from driftloop.settings.policy import Policy
 from driftloop.settings.profile import CycleWindow, Profile
 from driftloop.settings.render import render
 
@@ -47,16 +48,30 @@ def _describe(profile: Profile) -> list[str]:
         windows = f"windows of {length} of event time, closed {late} after their end"
     else:
         windows = f"windows of {window.records} records"
-    policy: str = profile.policy.kind
-    if policy == "reducible":
-        policy += f", {profile.policy.mode}"
+    policy = profile.policy
+    usual = Policy().model_dump(mode="json")
+    chosen = policy.model_dump(mode="json", exclude={"kind"})
+    options = "".join(
+        f", {name} {_shown(value)}"
+        for name, value in chosen.items()
+        if value != usual[name] or (name == "mode" and policy.kind == "reducible")
+    )
     return [
         f"topics that match {profile.topics} in full, {streams}",
         f"{profile.task}, {profile.loss} loss, {windows}",
         f"features: {', '.join(names) or 'none'}",
-        f"policy {policy}; model {profile.model.kind}",
+        f"policy {policy.kind}{options}; model {profile.model.kind}",
         promise(profile.policy, profile.fleet),
     ]
+
+
+def _shown(value: Any) -> str:
+    """A value of a policy in short; of a criterion or detector its name."""
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    if isinstance(value, dict):
+        return str(value["name"]) if "name" in value else str(value)
+    return str(value)
 
 
 @app.command()

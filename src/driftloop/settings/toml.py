@@ -30,9 +30,9 @@ def parse(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise SettingsError([Fault(str(file), error.strerror or "error", "a readable file")]) from (
-            error
-        )
+        advice = "driftloop config init writes one" if isinstance(error, FileNotFoundError) else ""
+        got = (error.strerror or "error").lower()
+        raise SettingsError([Fault(str(file), got, "a readable file", advice)]) from error
     except UnicodeDecodeError as error:
         raise SettingsError([Fault(str(file), "other bytes", "a text in UTF-8")]) from error
     try:

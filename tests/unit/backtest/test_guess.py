@@ -49,6 +49,19 @@ def test_a_set_like_elec2_is_binary_without_times(tmp_path: Path) -> None:
     ]
 
 
+def test_a_column_that_some_files_lack_is_not_taken_for_the_label(tmp_path: Path) -> None:
+    (tmp_path / "shops").mkdir()
+    for shop in ("a", "b"):
+        rows: list[Row] = [
+            {"ts": 1_700_000_000_000 + 60_000 * i, "price": i % 9 / 2, "sales": 100.5 - i % 9}
+            for i in range(50)
+        ]
+        if shop == "b":
+            rows = [{**row, "note": i % 7 + 0.5} for i, row in enumerate(rows)]
+        write(tmp_path / "shops" / f"{shop}.csv", rows)
+    assert open_source(str(tmp_path / "shops")).profile.fields.y == "sales"
+
+
 def test_a_folder_like_flights_is_a_regression_with_times_and_categories(tmp_path: Path) -> None:
     (tmp_path / "routes").mkdir()
     for route in ("ATL", "BOS"):

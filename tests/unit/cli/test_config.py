@@ -24,7 +24,7 @@ def test_init_writes_a_file_without_faults_that_check_describes() -> None:
     result = runner.invoke(app, ["check"])
     assert result.exit_code == 0
     assert r"topics that match streams\..+ in full" in result.output
-    assert "reducible, accumulate" in result.output
+    assert "reducible, mode accumulate" in result.output
 
 
 def test_init_never_overwrites() -> None:
