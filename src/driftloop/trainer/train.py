@@ -25,7 +25,7 @@ from driftloop.models.artifact import Weights
 from driftloop.trainer import linear, mlp
 from driftloop.trainer.job import Check, Fitted, Job, Spec, padded, target_of
 
-_CPU_MODELS = 32
+_CPU_MODELS = 16
 """Models of a stack on a CPU: their values of one step stay in its cache."""
 _CPU_VALUES, _GPU_VALUES = 2**24, 2**28
 
