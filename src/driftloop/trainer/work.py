@@ -31,6 +31,7 @@ from driftloop.trainer.history import Current
 from driftloop.trainer.job import CancelledTrainingError, Check, Fitted, Job, seed_of
 from driftloop.trainer.load import Wanted
 from driftloop.trainer.load import load as load_ranges
+from driftloop.trainer.memory import is_refusal
 from driftloop.trainer.train import fit_each
 
 _RESTORE = (
@@ -106,7 +107,9 @@ class Trainer:
         store: Store | None = None,
     ) -> None:
         self._settings = settings
-        self._load_records = load or partial(load_ranges, settings.kafka.client())
+        self._load_records = load or partial(
+            load_ranges, settings.kafka.client(), most=settings.trainer.max_records
+        )
         self._store = store or ModelStore(settings.store)
         self._device = device
         self._now_ms = now_ms
@@ -218,9 +221,13 @@ class Trainer:
     def _fit(self, tasks: Sequence[_Task], check: Check) -> None:
         going = [task for task in tasks if task.going]
         jobs = [task.job for task in going if task.job is not None]
-        for task, found in zip(going, fit_each(jobs, self._device, check), strict=True):
+        fitted = fit_each(jobs, self._device, check, memory=self._settings.trainer.memory)
+        for task, found in zip(going, fitted, strict=True):
             if isinstance(found, CancelledTrainingError | KafkaUnavailableError):
                 raise found
+            if isinstance(found, TrainingError):
+                task.error = found
+                continue
             if isinstance(found, Exception):
                 _log.error(
                     "trainer.training_failed",
@@ -358,6 +365,12 @@ def _split(task: _Task, rows: Columns) -> None:
 
 
 def _internal(error: BaseException) -> TrainingError:
+    if is_refusal(error):
+        return TrainingError(
+            "out-of-memory",
+            "no memory was left for the request's records: narrow training.window or "
+            "training.records, or give the trainer more memory (the container's limit)",
+        )
     kind = "SettingsError" if isinstance(error, SettingsError) else type(error).__name__
     return TrainingError(
         "internal", f"{kind}: {error}; the trainer's log has the traceback under the request's id"
