@@ -51,6 +51,7 @@ class Stack:
         mask_check: (models, validation), 0 for padding.
         widths: Real features of each model.
         seeds: Of each model.
+        first: First weights of each model, unpadded; None where they are drawn.
     """
 
     x: Tensor
@@ -61,6 +62,7 @@ class Stack:
     mask_check: Tensor
     widths: list[int]
     seeds: list[int]
+    first: list[Weights | None]
 
 
 def validation_records(records: int) -> int:
@@ -186,6 +188,9 @@ class _Run:
             _first_weights(spec, self.layers, total, width, generator)
             for width, generator in zip(stack.widths, self.generators, strict=True)
         ]
+        for flat, given in zip(first, stack.first, strict=True):
+            if given is not None:
+                _pack(flat, self.layers, given)
         self.flat_x, self.flat_y = stack.x.reshape(-1, features), stack.y.reshape(-1)
         self.ramp = torch.arange(self.size, device=device)
         self.batch = min(padded(spec.batch_records), bucket(self.size))
@@ -265,6 +270,15 @@ class _Run:
             self._shrink(torch.tensor(rows, device=self.params.device))
         return bool(rows)
 
+    def weigh(self) -> None:
+        """Let first weights that were given count as those of epoch 0."""
+        given = [one is not None for one in self.stack.first]
+        if any(given):
+            x, y, mask = self.checks
+            losses = _loss(self.spec, _forward(x, _views(self.params, self.layers))[-1], y, mask)
+            counts = torch.tensor(given, device=losses.device) & torch.isfinite(losses)
+            self.lowest = torch.where(counts, losses, self.lowest)
+
     def keep(self) -> None:
         """Write down the best weights of every row."""
         self.best[self.model] = self.kept
@@ -306,6 +320,7 @@ def train(spec: Spec, stack: Stack, check: Check) -> list[tuple[Weights, int]]:
         Weights of each model, float32 and unpadded, and the epoch they are of.
     """
     run = _Run(spec, stack)
+    run.weigh()
     for number in range(spec.epochs):
         run.epoch(number, check)
         if not run.judge(number):
@@ -316,6 +331,15 @@ def train(spec: Spec, stack: Stack, check: Check) -> list[tuple[Weights, int]]:
         (_unpack(spec, run.layers, flat[model], width), run.best_epoch[model])
         for model, width in enumerate(stack.widths)
     ]
+
+
+def _pack(flat: npt.NDArray[np.float32], layers: list[_Layer], weights: Weights) -> None:
+    """Write unpadded weights into their padded places; padding is zero already."""
+    for i, one in enumerate(layers):
+        weight, bias = weights[f"weight.{i}"], weights[f"bias.{i}"]
+        block = flat[one.weight : one.bias].reshape(one.inputs, one.outputs)
+        block[: weight.shape[0], : weight.shape[1]] = weight
+        flat[one.bias : one.bias + len(bias)] = bias
 
 
 def _unpack(spec: Spec, layers: list[_Layer], flat: npt.NDArray[np.float32], width: int) -> Weights:

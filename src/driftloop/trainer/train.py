@@ -230,6 +230,7 @@ def _fit_mlp(
         mask_check=_to(mask_check, device),
         widths=[job.inputs.shape[1] for job in jobs],
         seeds=[job.seed for job in jobs],
+        first=[job.first for job in jobs],
     )
     return mlp.train(spec, stack, check)
 

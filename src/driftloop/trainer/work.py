@@ -25,7 +25,7 @@ from driftloop.models import FORMAT, Encoding, ModelArtifact, ModelStore, predic
 from driftloop.records import Columns
 from driftloop.settings import Profile, Settings
 from driftloop.statistics.losses import compute
-from driftloop.trainer import gate
+from driftloop.trainer import gate, warm
 from driftloop.trainer.dataset import Dataset, job_of, split
 from driftloop.trainer.history import Current
 from driftloop.trainer.job import CancelledTrainingError, Check, Fitted, Job, seed_of
@@ -188,7 +188,7 @@ class Trainer:
         if task.current.event is not None:
             task.champion = self._champion(task, task.current.event)
         data = _data(task)
-        task.encoding, task.job = job_of(_profile(task), data.fitted, self._seed(task))
+        self._make_job(task, data.fitted)
 
     def _champion(self, task: _Task, event: ModelPublished) -> ModelArtifact | None:
         try:
@@ -208,7 +208,13 @@ class Trainer:
         return None
 
     def _prepare_again(self, task: _Task) -> None:
-        task.encoding, task.job = job_of(_profile(task), _data(task).all, self._seed(task))
+        self._make_job(task, _data(task).all)
+
+    def _make_job(self, task: _Task, records: Columns) -> None:
+        profile = _profile(task)
+        task.encoding, task.job = job_of(profile, records, self._seed(task))
+        if profile.training.warm_start and task.champion is not None:
+            task.job = warm.begin(task.job, task.champion, task.encoding)
 
     def _seed(self, task: _Task) -> int:
         """Of the stream and its records, not of the request's id: that holds the policy.
