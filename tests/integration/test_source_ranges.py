@@ -98,3 +98,15 @@ def test_a_broker_that_does_not_answer_is_named_so() -> None:
     client = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
     with pytest.raises(KafkaUnavailableError):
         list(read_ranges(client, [OffsetRange("t", 0, 0, 1)], timeout=1))
+
+
+def test_a_range_is_read_whole_where_others_of_its_partition_are_jumped_to(
+    kafka_bootstrap: str, make_topic: MakeTopic
+) -> None:
+    topic = make_topic()
+    produce(kafka_bootstrap, topic, records(topic, 30_000))
+    bounds = [(0, 25_000), (9_990, 10_010), (29_000, 29_999), (29_500, 29_500)]
+    ranges = [OffsetRange(topic, 0, *bound) for bound in bounds]
+    assert read(kafka_bootstrap, ranges) == {
+        one: list(range(one.first, one.last + 1)) for one in ranges
+    }

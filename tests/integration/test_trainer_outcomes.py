@@ -14,6 +14,9 @@ from driftloop.kafka.producer import CheckedProducer
 from driftloop.messages import encode, event_id
 from driftloop.messages.envelope import header
 from driftloop.models import ModelStore, predict
+from driftloop.records import Columns
+from driftloop.trainer import load as loading
+from driftloop.trainer.load import Wanted
 from tests.integration.trainer_rig import TrainerRig
 
 
@@ -198,3 +201,23 @@ def test_an_unwritable_store_fails_the_request_and_the_trainer_goes_on(rig: Trai
     again = rig.request(topic, data, tag=2)
     rig.serve()
     assert rig.outcome(again).version == "v1"
+
+
+def test_too_many_records_fail_by_name_and_long_ranges_are_decoded_in_pieces(
+    rig: TrainerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, place = rig.stream("streams.long", records=330)
+    many = rig.request(topic, f"{topic}:0:0:9999999")
+    rig.serve()
+    outcome = rig.outcome(many)
+    assert (outcome.outcome, outcome.reason) == ("failed", "too-many-records")
+    wanted = {"r": Wanted(rig.settings.profiles["numbers"], [place])}
+    whole = loading.load(rig.client, wanted, lambda: None)["r"]
+    monkeypatch.setattr(loading, "_PIECE", 100)
+    parts = loading.load(rig.client, wanted, lambda: None)["r"]
+    assert isinstance(whole, Columns)
+    assert isinstance(parts, Columns)
+    assert len(parts) == len(whole) == 330
+    assert np.array_equal(parts.x, whole.x)
+    assert parts.offsets.tolist() == whole.offsets.tolist()
+    assert parts.categories == whole.categories

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, Message, TopicPartition
@@ -134,13 +136,18 @@ class _Lane:
         while self._waiting and self._waiting[-1].first <= self.position:
             self._open[self._waiting.pop()] = []
 
-    def take(self, message: Message, offset: int) -> None:
-        self.position = offset
+    def take(self, messages: list[Message], offsets: list[int]) -> bool:
+        """File messages in the order of their offsets; whether any is of interest."""
+        start = bisect_left(offsets, self.position)  # what was fetched before a jump is not
+        if start == len(offsets):
+            return False
+        self.position = offsets[-1]
         self._enter()
-        for found, messages in self._open.items():
-            if found.first <= offset <= found.last:
-                messages.append(message)
-        self.position = offset + 1
+        for found, kept in self._open.items():
+            first = bisect_left(offsets, found.first, start)
+            kept.extend(messages[first : bisect_right(offsets, found.last, first)])
+        self.position += 1
+        return True
 
     def complete(self) -> Iterator[tuple[OffsetRange, list[Message]]]:
         """Ranges that end before the position."""
@@ -183,19 +190,19 @@ def _read(
         consumer.assign([TopicPartition(*place, lane.position) for place, lane in lanes.items()])
         deadline = time.monotonic() + timeout
         while lanes:
-            messages = consumer.consume(_BATCH, _POLL_SECONDS)
-            touched: set[Place] = set()
-            for message in messages:
-                _take(message, lanes, touched)
+            touched = _file(consumer.consume(_BATCH, _POLL_SECONDS), lanes)
+            over = []
             for place in touched:
                 lane = lanes[place]
                 yield from lane.complete()
                 if lane.done:
                     del lanes[place]
-                    consumer.incremental_unassign([TopicPartition(*place)])
+                    over.append(TopicPartition(*place))
                 elif lane.jump is not None:
                     lane.position = lane.jump
                     consumer.seek(TopicPartition(*place, lane.position))
+            if over:  # at once: the client takes its time for each call
+                consumer.incremental_unassign(over)
             if touched:
                 deadline = time.monotonic() + timeout
             elif time.monotonic() > deadline:
@@ -208,17 +215,53 @@ def _read(
         consumer.close()
 
 
-def _take(message: Message, lanes: dict[Place, _Lane], touched: set[Place]) -> None:
+def _file(messages: list[Message], lanes: dict[Place, _Lane]) -> set[Place]:
+    """File messages under their lanes, a run of one partition at a time; which lanes moved.
+
+    Raises:
+        OffsetsExpiredError: A partition went away.
+        KafkaError: The broker refuses.
+    """
+    touched: set[Place] = set()
+    places = zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)
+    faults = list(map(Message.error, messages))
+    sound = set(map(type, faults)) <= {type(None)}  # the client cannot compare its errors
+    at = 0
+    for place, run in groupby(places):
+        start, at = at, at + sum(1 for _ in run)
+        for first, end in ((start, at),) if sound else _sound(faults, start, at):
+            part = messages[first:end]
+            lane = lanes.get(place)  # type: ignore[arg-type]  # a message has a place
+            if lane is not None and lane.take(part, list(map(Message.offset, part))):  # type: ignore[arg-type]
+                touched.add(place)  # type: ignore[arg-type]
+        if not sound:
+            for message in messages[start:at]:
+                if message.error() is not None:
+                    _heed(message, lanes, touched)
+    return touched
+
+
+def _sound(faults: list[ClientError | None], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Stretches without an error."""
+    first = start
+    for index in range(start, end):
+        if faults[index] is not None:
+            if first < index:
+                yield first, index
+            first = index + 1
+    if first < end:
+        yield first, end
+
+
+def _heed(message: Message, lanes: dict[Place, _Lane], touched: set[Place]) -> None:
+    """Act on an error."""
     place = (str(message.topic()), int(message.partition() or 0))
     lane = lanes.get(place)
     offset = int(message.offset() or 0)
     error = message.error()
     if error is None:
-        # What was fetched before a jump or after the end is not of interest.
-        if lane is not None and offset >= lane.position:
-            lane.take(message, offset)
-            touched.add(place)
-    elif error.code() == codes.PARTITION_EOF:
+        return
+    if error.code() == codes.PARTITION_EOF:
         # Markers and gaps at the end: the position passes them without a record.
         if lane is not None and offset > lane.position:
             lane.position = offset

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_SIZES = {"MiB": 2**20, "GiB": 2**30}
+SIZE_PATTERN = r"([0-9]+(?:\.[0-9]+)?) ?(MiB|GiB)"
 _DURATION = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)\s*$")
 
 
@@ -78,6 +80,18 @@ def format_duration(value: timedelta) -> str:
 Duration = Annotated[
     timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)
 ]
+
+
+def parse_size(text: str) -> int:
+    """Bytes of ``512MiB`` or ``1.5 GiB``.
+
+    >>> parse_size("1.5GiB")
+    1610612736
+    """
+    match = re.fullmatch(SIZE_PATTERN, text)
+    if match is None:
+        raise ValueError("a size is a number and a unit of MiB, GiB, as '4GiB'")
+    return int(float(match[1]) * _SIZES[match[2]])
 
 
 def milliseconds(value: timedelta) -> int:

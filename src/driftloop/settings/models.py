@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from driftloop.settings.base import Duration, Section
+from driftloop.settings.base import SIZE_PATTERN, Duration, Section
 from driftloop.settings.policy import Policy
 from driftloop.settings.profile import Profile
 from driftloop.settings.secrets import resolve
@@ -114,6 +114,10 @@ class TrainerSettings(Section):
         linger: How long requests are gathered into one batch.
         max_requests: Requests trained at a time.
         device: ``auto`` takes CUDA where there is one.
+        memory: What the models that are trained together may take, as ``4GiB``; ``auto`` is half
+            of what is free on a CPU (of the container's limit, where it has one), four fifths on
+            a GPU.
+        max_records: Records that one request may name; more fail it before any is read.
         seed: Goes into each model's seed, beside its stream and its records.
     """
 
@@ -126,6 +130,12 @@ class TrainerSettings(Section):
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="'auto', 'cpu', 'cuda' or 'cuda:N'",
     )
+    memory: str = Field(
+        default="auto",
+        pattern=rf"^(auto|{SIZE_PATTERN})$",
+        description="'auto', or a size as '512MiB' or '4GiB'",
+    )
+    max_records: int = Field(default=2_000_000, ge=1000)
     seed: int = 0
 
 

@@ -154,6 +154,8 @@ class Training(Section):
         margin: Loss by which the challenger may be worse.
         alpha: Level of the test that rejects a challenger.
         refit: Train the accepted challenger again with the held-out records.
+        warm_start: Begin from the champion's weights; for MLPs of the same layers. All others
+            begin anew, and a linear model has nothing to begin from.
         initial: A stream without a model gets one after so many labelled records; 0 for never.
     """
 
@@ -164,6 +166,7 @@ class Training(Section):
     margin: float = Field(default=0.0, ge=0)
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     refit: bool = True
+    warm_start: bool = False
     initial: int = Field(default=0, ge=0)
 
 

@@ -62,12 +62,15 @@ class Job:
         inputs: (records, width) encoded features, oldest record first; finite.
         labels: (records,) numbers, or class indices; finite.
         seed: Of its first weights and the order of its records.
+        first: First weights of a perceptron, as in `driftloop.models.ModelArtifact`; None to draw
+            them.
     """
 
     spec: Spec
     inputs: Array
     labels: Array
     seed: int
+    first: Weights | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

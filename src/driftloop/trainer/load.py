@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from confluent_kafka import Message
 
 from driftloop.errors import (
     KafkaError,
@@ -22,9 +21,13 @@ from driftloop.messages import OffsetRange
 from driftloop.records import Columns, RecordDecoder, join
 from driftloop.settings import Profile
 from driftloop.trainer.job import Check
+from driftloop.trainer.memory import available, shown
 
 _TRIES = 3
 _TIMEOUT = 60.0
+_PIECE = 20_000
+_RECORD_BYTES = 350
+"""Of a record without its features: its columns, twice while they are joined, and its id."""
 
 
 class Wanted(NamedTuple):
@@ -35,7 +38,11 @@ class Wanted(NamedTuple):
 
 
 def load(
-    client: Mapping[str, Any], wanted: Mapping[str, Wanted], check: Check
+    client: Mapping[str, Any],
+    wanted: Mapping[str, Wanted],
+    check: Check,
+    *,
+    most: int = 2_000_000,
 ) -> dict[str, Columns | TrainingError]:
     """Read, decode and join the records of many requests.
 
@@ -43,26 +50,24 @@ def load(
         client: Client properties.
         wanted: What to load, by request id.
         check: Called now and then; raises to give up.
+        most: Records that a request may name, as ``trainer.max_records``.
 
     Returns:
         By request id its labelled records, ordered by completion, or why there are none:
-        ``expired-offsets``, ``topic-missing``, ``topic-unreadable``, ``bad-ranges`` or
-        ``bad-features``.
+        ``expired-offsets``, ``topic-missing``, ``topic-unreadable``, ``bad-ranges``,
+        ``too-many-records``, ``out-of-memory`` or ``bad-features``.
 
     Raises:
         KafkaUnavailableError: No broker answers; try again.
     """
     results: dict[str, Columns | TrainingError] = {}
     ranges: dict[str, list[OffsetRange]] = {}
+    free = available()
     for name, one in wanted.items():
         try:
-            ranges[name] = [OffsetRange.parse(text) for text in one.data]
-        except MessageError as error:
-            results[name] = TrainingError("bad-ranges", str(error))
-        else:
-            if not ranges[name]:
-                del ranges[name]
-                results[name] = TrainingError("bad-ranges", "the request names no records")
+            ranges[name] = _parsed(one, most, free)
+        except TrainingError as error:
+            results[name] = error
     for _ in range(_TRIES):
         check()
         results.update(_gone(client, ranges))
@@ -74,7 +79,7 @@ def load(
             continue  # retention passed between looking and reading: look again
         except KafkaUnavailableError:
             raise
-        except KafkaError:
+        except (KafkaError, MemoryError):
             results.update(_one_by_one(client, wanted, open_, check))
             break
     for name in ranges:
@@ -83,6 +88,42 @@ def load(
                 "expired-offsets", "the ranges expired while they were read; request again"
             )
     return results
+
+
+def _parsed(wanted: Wanted, most: int, free: int) -> list[OffsetRange]:
+    """The ranges of a request.
+
+    Raises:
+        TrainingError: ``bad-ranges``; ``too-many-records``, where they are more than `most`, or
+            need more than `free` bytes.
+    """
+    try:
+        found = [OffsetRange.parse(text) for text in wanted.data]
+    except MessageError as error:
+        raise TrainingError("bad-ranges", str(error)) from error
+    if not found:
+        raise TrainingError("bad-ranges", "the request names no records")
+    records = sum(one.size for one in dict.fromkeys(found))
+    size = records * record_bytes(wanted.profile)
+    if records > most:
+        rule = f"trainer.max_records is {most:,}"
+        advice = "raise it where memory allows"
+    elif size > free:
+        rule = f"{shown(free)} are free"
+        advice = "give the trainer more memory (the container's limit)"
+    else:
+        return found
+    raise TrainingError(
+        "too-many-records",
+        f"the ranges name {records:,} records, about {shown(size)} of memory, and {rule}: narrow "
+        f"training.window or training.records, or {advice}",
+    )
+
+
+def record_bytes(profile: Profile) -> int:
+    """Bytes that a record takes while it is loaded, about."""
+    features = profile.features
+    return _RECORD_BYTES + 16 * len(features.numeric) + 16 * len(features.categorical)
 
 
 def _gone(
@@ -127,6 +168,13 @@ def _one_by_one(
             raise
         except OffsetsExpiredError as error:
             results[name] = TrainingError("expired-offsets", str(error))
+        except MemoryError:
+            size = sum(one.size for one in found)
+            results[name] = TrainingError(
+                "out-of-memory",
+                f"no memory was left for the {size:,} records of the request: narrow "
+                "training.window or training.records, or give the trainer more memory",
+            )
         except KafkaError as error:
             advice = "the trainer needs the right Read on the topic"
             results[name] = TrainingError("topic-unreadable", f"{error}; {advice}")
@@ -140,22 +188,26 @@ def _read(
     check: Check,
 ) -> dict[str, Columns | TrainingError]:
     users: dict[OffsetRange, list[str]] = {}
-    for name, found in ranges.items():
+    pieces = {name: list(dict.fromkeys(_pieces(found))) for name, found in ranges.items()}
+    for name, found in pieces.items():
         for one in found:
             users.setdefault(one, []).append(name)
     parts: dict[str, dict[OffsetRange, Columns]] = {name: {} for name in ranges}
+    profiles = {id(wanted[name].profile): wanted[name].profile for name in ranges}
+    decoders = {key: RecordDecoder(profile) for key, profile in profiles.items()}
     for one, messages in read_ranges(client, list(users), timeout=_TIMEOUT):
         check()
         # Messages become columns at once: they are an order of magnitude smaller.
-        decoded: dict[str, Columns] = {}
+        decoded: dict[int, Columns] = {}
+        held = contents(messages)
         for name in users[one]:
-            profile = wanted[name].profile
-            if profile.hash not in decoded:
-                decoded[profile.hash] = _decode(profile, one, messages)
-            parts[name][one] = decoded[profile.hash]
+            kind = id(wanted[name].profile)
+            if kind not in decoded:
+                decoded[kind], _ = decoders[kind].decode(one.topic, one.partition, *held)
+            parts[name][one] = decoded[kind]
     results: dict[str, Columns | TrainingError] = {}
-    for name, found in ranges.items():
-        columns = [parts[name][one] for one in dict.fromkeys(found)]
+    for name, found in pieces.items():
+        columns = [parts[name].pop(one) for one in found]
         try:
             results[name] = _labelled(wanted[name].profile, columns)
         except TrainingError as error:
@@ -163,13 +215,11 @@ def _read(
     return results
 
 
-def _decode(profile: Profile, place: OffsetRange, messages: Sequence[Message]) -> Columns:
-    columns, _ = RecordDecoder(profile).decode(
-        place.topic,
-        place.partition,
-        *contents(messages),
-    )
-    return columns
+def _pieces(ranges: Sequence[OffsetRange]) -> Iterator[OffsetRange]:
+    """Ranges cut to what is decoded at a time: the messages of a long one are never all kept."""
+    for one in ranges:
+        for first in range(one.first, one.last + 1, _PIECE):
+            yield one._replace(first=first, last=min(one.last, first + _PIECE - 1))
 
 
 def _labelled(profile: Profile, parts: Sequence[Columns]) -> Columns:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 import torch
 from torch import Tensor
 
@@ -24,10 +25,11 @@ from driftloop.errors import Fault, SettingsError
 from driftloop.models.artifact import Weights
 from driftloop.trainer import linear, mlp
 from driftloop.trainer.job import Check, Fitted, Job, Spec, padded, target_of
+from driftloop.trainer.memory import budget, is_refusal, need, needs, too_large
 
-_CPU_MODELS = 32
+_CPU_MODELS = 16
 """Models of a stack on a CPU: their values of one step stay in its cache."""
-_CPU_VALUES, _GPU_VALUES = 2**24, 2**28
+_log = structlog.get_logger(__name__)
 
 
 def device_of(setting: str) -> torch.device:
@@ -45,19 +47,29 @@ def device_of(setting: str) -> torch.device:
     return device
 
 
-def fit(jobs: Sequence[Job], device: torch.device, check: Check = lambda: None) -> list[Fitted]:
+def fit(
+    jobs: Sequence[Job],
+    device: torch.device,
+    check: Check = lambda: None,
+    *,
+    memory: str = "auto",
+) -> list[Fitted]:
     """Train every job.
 
     Args:
         jobs: Of any kinds and shapes.
         device: Where.
         check: Called often, from several threads; what it raises ends the training.
+        memory: As ``trainer.memory``: what all stacks together may take.
 
     Returns:
         One result a job, in their order. Weights may be non-finite when a job diverged.
+
+    Raises:
+        TrainingError: ``out-of-memory``: a job does not fit, not even alone.
     """
     results = []
-    for found in fit_each(jobs, device, check):
+    for found in fit_each(jobs, device, check, memory=memory):
         if isinstance(found, Exception):
             raise found
         results.append(found)
@@ -65,40 +77,76 @@ def fit(jobs: Sequence[Job], device: torch.device, check: Check = lambda: None) 
 
 
 def fit_each(
-    jobs: Sequence[Job], device: torch.device, check: Check = lambda: None
+    jobs: Sequence[Job],
+    device: torch.device,
+    check: Check = lambda: None,
+    *,
+    memory: str = "auto",
 ) -> list[Fitted | Exception]:
-    """As `fit`, but where a stack fails its jobs get the exception and the others go on."""
+    """As `fit`, but where a stack fails its jobs get the exception and the others go on.
+
+    A stack that finds no memory is halved, down to single jobs; these are tried again when nothing
+    else is trained beside them.
+    """
     if not jobs:
         return []
-    stacks = _stacks(jobs, device)
+    workers = 1 if device.type == "cuda" else min(_processors(), len(jobs))
+    most = budget(memory, device)
+    alone = [i for i, job in enumerate(jobs) if needs(job) > most // workers]
+    stacks = _stacks(jobs, sorted({*range(len(jobs))} - {*alone}), device, most // workers)
     results: dict[int, Fitted | Exception] = {}
-    workers = 1 if device.type == "cuda" else min(_processors(), len(stacks))
-    with _one_thread(device), ThreadPoolExecutor(workers, "driftloop-fit") as pool:
-        futures = [
-            pool.submit(fit_stack, spec, [jobs[i] for i in members], device, check)
-            for spec, members in stacks
-        ]
-        for (_, members), future in zip(stacks, futures, strict=True):
-            error = future.exception()
-            if error is None:
-                results.update(zip(members, future.result(), strict=True))
-            elif isinstance(error, Exception):
-                results.update(dict.fromkeys(members, error))
-            else:
-                raise error
+    with _one_thread(device):
+        with ThreadPoolExecutor(workers, "driftloop-fit") as pool:
+            futures = [pool.submit(_fit_some, jobs, one, device, check) for one in stacks]
+        for future in futures:
+            results.update(future.result())
+        alone += [i for i, found in results.items() if _refused(found)]
+        for i in alone:
+            fits = needs(jobs[i]) <= most
+            found = _fit_some(jobs, [i], device, check)[i] if fits else None
+            results[i] = too_large(jobs[i], most) if found is None or _refused(found) else found
     return [results[i] for i in range(len(jobs))]
 
 
-def _stacks(jobs: Sequence[Job], device: torch.device) -> list[tuple[Spec, list[int]]]:
-    """Which jobs are stacked; the largest first, for they decide when all are done."""
+def _stacks(
+    jobs: Sequence[Job], chosen: Sequence[int], device: torch.device, most: int
+) -> list[list[int]]:
+    """Which jobs are stacked, in `most` bytes; the largest first, for they decide the end."""
     groups: dict[tuple[Spec, tuple[int, int]], list[int]] = defaultdict(list)
-    for i, job in enumerate(jobs):
-        groups[job.spec, job.shape].append(i)
+    for i in chosen:
+        groups[jobs[i].spec, jobs[i].shape].append(i)
     stacks = []
-    for (spec, (records, width)), members in groups.items():
-        most = _stack_width(records * width, device)
-        stacks += [(spec, members[first : first + most]) for first in range(0, len(members), most)]
-    return sorted(stacks, key=lambda one: -jobs[one[1][0]].shape[0] * len(one[1]))
+    for (spec, shape), members in groups.items():
+        width = max(1, most // need(spec, shape))
+        if device.type == "cpu":
+            width = min(width, _CPU_MODELS)
+        stacks += [members[first : first + width] for first in range(0, len(members), width)]
+    return sorted(stacks, key=lambda one: -jobs[one[0]].shape[0] * len(one))
+
+
+def _fit_some(
+    jobs: Sequence[Job], members: list[int], device: torch.device, check: Check
+) -> dict[int, Fitted | Exception]:
+    """Train a stack, or its halves where there is no memory for the whole."""
+    try:
+        found = fit_stack(jobs[members[0]].spec, [jobs[i] for i in members], device, check)
+        return dict(zip(members, found, strict=True))
+    except Exception as error:  # noqa: BLE001  # told to whoever asked for these jobs
+        if not is_refusal(error) or len(members) == 1:
+            return dict.fromkeys(members, error.with_traceback(None))
+    # The error is gone by now, and what its frames held with it.
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    _log.warning("trainer.stack_halved", models=len(members), device=str(device))
+    half = len(members) // 2
+    return {
+        **_fit_some(jobs, members[:half], device, check),
+        **_fit_some(jobs, members[half:], device, check),
+    }
+
+
+def _refused(found: Fitted | Exception) -> bool:
+    return isinstance(found, Exception) and is_refusal(found)
 
 
 def fit_stack(
@@ -182,18 +230,13 @@ def _fit_mlp(
         mask_check=_to(mask_check, device),
         widths=[job.inputs.shape[1] for job in jobs],
         seeds=[job.seed for job in jobs],
+        first=[job.first for job in jobs],
     )
     return mlp.train(spec, stack, check)
 
 
 def _to(values: npt.NDArray[Any], device: torch.device) -> Tensor:
     return torch.from_numpy(values).to(device)
-
-
-def _stack_width(values: int, device: torch.device) -> int:
-    if device.type == "cuda":
-        return max(2, _GPU_VALUES // values)
-    return max(2, min(_CPU_MODELS, _CPU_VALUES // values))
 
 
 def _processors() -> int:

@@ -25,12 +25,13 @@ from driftloop.models import FORMAT, Encoding, ModelArtifact, ModelStore, predic
 from driftloop.records import Columns
 from driftloop.settings import Profile, Settings
 from driftloop.statistics.losses import compute
-from driftloop.trainer import gate
+from driftloop.trainer import gate, warm
 from driftloop.trainer.dataset import Dataset, job_of, split
 from driftloop.trainer.history import Current
 from driftloop.trainer.job import CancelledTrainingError, Check, Fitted, Job, seed_of
 from driftloop.trainer.load import Wanted
 from driftloop.trainer.load import load as load_ranges
+from driftloop.trainer.memory import is_refusal
 from driftloop.trainer.train import fit_each
 
 _RESTORE = (
@@ -106,7 +107,9 @@ class Trainer:
         store: Store | None = None,
     ) -> None:
         self._settings = settings
-        self._load_records = load or partial(load_ranges, settings.kafka.client())
+        self._load_records = load or partial(
+            load_ranges, settings.kafka.client(), most=settings.trainer.max_records
+        )
         self._store = store or ModelStore(settings.store)
         self._device = device
         self._now_ms = now_ms
@@ -185,7 +188,7 @@ class Trainer:
         if task.current.event is not None:
             task.champion = self._champion(task, task.current.event)
         data = _data(task)
-        task.encoding, task.job = job_of(_profile(task), data.fitted, self._seed(task))
+        self._make_job(task, data.fitted)
 
     def _champion(self, task: _Task, event: ModelPublished) -> ModelArtifact | None:
         try:
@@ -205,7 +208,13 @@ class Trainer:
         return None
 
     def _prepare_again(self, task: _Task) -> None:
-        task.encoding, task.job = job_of(_profile(task), _data(task).all, self._seed(task))
+        self._make_job(task, _data(task).all)
+
+    def _make_job(self, task: _Task, records: Columns) -> None:
+        profile = _profile(task)
+        task.encoding, task.job = job_of(profile, records, self._seed(task))
+        if profile.training.warm_start and task.champion is not None:
+            task.job = warm.begin(task.job, task.champion, task.encoding)
 
     def _seed(self, task: _Task) -> int:
         """Of the stream and its records, not of the request's id: that holds the policy.
@@ -218,9 +227,13 @@ class Trainer:
     def _fit(self, tasks: Sequence[_Task], check: Check) -> None:
         going = [task for task in tasks if task.going]
         jobs = [task.job for task in going if task.job is not None]
-        for task, found in zip(going, fit_each(jobs, self._device, check), strict=True):
+        fitted = fit_each(jobs, self._device, check, memory=self._settings.trainer.memory)
+        for task, found in zip(going, fitted, strict=True):
             if isinstance(found, CancelledTrainingError | KafkaUnavailableError):
                 raise found
+            if isinstance(found, TrainingError):
+                task.error = found
+                continue
             if isinstance(found, Exception):
                 _log.error(
                     "trainer.training_failed",
@@ -358,6 +371,12 @@ def _split(task: _Task, rows: Columns) -> None:
 
 
 def _internal(error: BaseException) -> TrainingError:
+    if is_refusal(error):
+        return TrainingError(
+            "out-of-memory",
+            "no memory was left for the request's records: narrow training.window or "
+            "training.records, or give the trainer more memory (the container's limit)",
+        )
     kind = "SettingsError" if isinstance(error, SettingsError) else type(error).__name__
     return TrainingError(
         "internal", f"{kind}: {error}; the trainer's log has the traceback under the request's id"
