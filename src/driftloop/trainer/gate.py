@@ -13,7 +13,7 @@ from driftloop.models.artifact import Metrics
 from driftloop.settings import Profile
 from driftloop.statistics.loss_tests import paired_mean_test
 from driftloop.statistics.losses import compute
-from driftloop.trainer.slices import worse_slices
+from driftloop.trainer.slices import LEAST_EFFECTIVE, worse_slices
 
 Array = npt.NDArray[np.float64]
 Categories = Sequence[Sequence[str | None]]
@@ -192,7 +192,7 @@ def _compare(pair: Pair, margin: float) -> _Compared:
         return _Compared(0.0, margin, 0, None, "no champion")
     difference = pair.challenger - pair.champion
     difference = difference[np.isfinite(difference)]
-    test = paired_mean_test(difference, tolerance=margin)
+    test = paired_mean_test(difference, tolerance=margin, least=LEAST_EFFECTIVE)
     mean = float(difference.mean()) if len(difference) else 0.0
     p_value = test.p_value if test.has_verdict else None
     return _Compared(mean, margin, len(difference), p_value, test.reason)

@@ -14,6 +14,10 @@ from driftloop.statistics.multiplicity import holm
 Array = npt.NDArray[np.float64]
 
 
+LEAST_EFFECTIVE = 3.0
+"""Effective records that the gate's tests need: see `paired_mean_test`."""
+
+
 class Slice(NamedTuple):
     """One category of one feature.
 
@@ -72,7 +76,7 @@ def worse_slices(
     found: list[Slice] = []
     for name, column in categories.items():
         for category, chosen in _by_category(difference, column):
-            test = paired_mean_test(chosen, tolerance=margin)
+            test = paired_mean_test(chosen, tolerance=margin, least=LEAST_EFFECTIVE)
             if len(chosen) >= least and test.has_verdict:
                 mean = float(chosen.mean())
                 found.append(Slice(name, category, len(chosen), mean, test.p_value))
