@@ -1,7 +1,7 @@
 """The frontier: loss against retrains of each policy family, beside the best fixed period.
 
 ``python -m experiments.frontier [--data DIR]`` replays every set under the grid of ``driftloop
-backtest --grid``, as it is and shuffled, and with the trainer's gate off. Questions: does reducible
+backtest --grid``, as it is and shuffled, and with other gates. Questions: does reducible
 loss reach 95 % of what a retrain at every window gains with at most a fifth of its retrains, and at
 most half of those of the best fixed period at equal loss? Does any policy retrain on records in
 random order?
@@ -10,9 +10,8 @@ random order?
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
@@ -26,17 +25,16 @@ from driftloop.backtest.frontier import equal_period, points
 from driftloop.backtest.policies import grid
 from driftloop.backtest.result import PolicyScore, Result
 from driftloop.backtest.session import Options, backtest
-from driftloop.settings import Profile
-from driftloop.trainer import gate
 from experiments import _data, _result
 from experiments._data import AbsentError, DataSet
 from experiments._frontier_page import FEW, QUICK, SHUFFLED, page
 from experiments._frontier_sets import SETS
 
-GATE_OFF = 1e12
-"""A margin at which every challenger is accepted."""
-
-VARIANTS = ("as it is", "shuffled", "gate off", "gate by test")
+GATES: dict[str, dict[str, Any]] = {
+    "gate off": {"margin": 1e12},  # at which every challenger is accepted
+    "gate by mean": {"refuse": "worse"},
+}
+VARIANTS = ("as it is", "shuffled", *GATES)
 
 SHARE = 0.95
 FEWER_THAN_ALWAYS = 5.0
@@ -71,34 +69,13 @@ def run(name: str, variant: str, *, data: Path | None, seed: int, quick: bool) -
     if variant == "shuffled":
         one = _data.shuffled(one, seed)
         policies = QUICK if quick else SHUFFLED
-    elif variant == "gate off":
-        training = one.profile.training.model_copy(update={"margin": GATE_OFF})
+    elif variant in GATES:
+        training = one.profile.training.model_copy(update=GATES[variant])
         one = replace(one, profile=one.profile.model_copy(update={"training": training}))
         policies = QUICK if quick else FEW
-    if variant == "gate by test":
-        policies = QUICK if quick else FEW
     options = Options(policies, warmup=one.warmup or None, season=one.season, seed=seed)
-    with _gate_by_test() if variant == "gate by test" else nullcontext():
-        result = backtest(one.source, options)
+    result = backtest(one.source, options)
     return {"set": name, "variant": variant, **_figures(one, result)}
-
-
-@contextmanager
-def _gate_by_test() -> Iterator[None]:
-    """Let only challengers be refused that are significantly worse; a trial, no setting has it."""
-    kept = gate.judge
-
-    def judge(profile: Profile, *losses: Any) -> gate.Verdict:
-        verdict = kept(profile, *losses)
-        if verdict.reason == "not-better":
-            return replace(verdict, accepted=True, reason="", detail="")
-        return verdict
-
-    gate.judge = judge  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        gate.judge = kept
 
 
 def _figures(one: DataSet, result: Result) -> dict[str, Any]:

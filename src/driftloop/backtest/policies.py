@@ -16,7 +16,7 @@ from driftloop.settings.profile import CycleWindow
 _PERIODS = (2, 4, 8, 16)
 _GRID_PERIODS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 _COSTS = (10, 20, 50)
-_GRID_COSTS = (2, 5, 10, 20, 35, 50, 100, 200, 500)
+_GRID_COSTS = (2, 5, 10, 20, 35, 50, 70, 100, 140, 200, 500)
 _GRID_ALPHAS = (0.01, 0.1, 1, 10, 100)
 _GRID_DETECTORS = ("adwin", "page_hinkley", "hddm_w", "ddm", "fhddm")
 

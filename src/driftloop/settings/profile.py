@@ -151,8 +151,17 @@ class Training(Section):
         records: The same as a number of losses; the larger of the two counts when both are set.
         min_records: Fewer labelled records fail the request.
         holdout: Share of the newest records on which the challenger meets the champion.
+        refuse: Which challenger the gate refuses: one whose mean loss on the hold-out is
+            ``significantly-worse`` than the champion's, or one where it is ``worse``, by whatever
+            little.
         margin: Loss by which the challenger may be worse.
-        alpha: Level of the test that rejects a challenger.
+        alpha: Level of the gate's tests.
+        forgetting_holdout: Share of the oldest records on which, too, the challenger must not be
+            significantly worse; 0 for none.
+        forgetting_margin: Loss by which it may be worse there.
+        slices: Categorical features; in no category of them may it be significantly worse.
+        slice_margin: Loss by which it may be worse in a category.
+        slice_records: Categories with fewer held-out records are not looked at.
         refit: Train the accepted challenger again with the held-out records.
         warm_start: Begin from the champion's weights; for MLPs of the same layers. All others
             begin anew, and a linear model has nothing to begin from.
@@ -163,11 +172,25 @@ class Training(Section):
     records: int | None = Field(default=None, ge=20)
     min_records: int = Field(default=50, ge=4)
     holdout: float = Field(default=0.2, gt=0, lt=0.9)
+    refuse: Literal["significantly-worse", "worse"] = "significantly-worse"
     margin: float = Field(default=0.0, ge=0)
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    forgetting_holdout: float = Field(default=0.0, ge=0, lt=0.5)
+    forgetting_margin: float = Field(default=0.0, ge=0)
+    slices: list[str] = Field(default=[])
+    slice_margin: float = Field(default=0.0, ge=0)
+    slice_records: int = Field(default=30, ge=10)
     refit: bool = True
     warm_start: bool = False
     initial: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _something_to_fit(self) -> Self:
+        if self.holdout + self.forgetting_holdout > 0.9:
+            rule = f"at most 0.9 with training.holdout, {self.holdout:g}"
+            involved = ("holdout",)
+            raise MisfitError(("forgetting_holdout", rule, repr(self.forgetting_holdout), involved))
+        return self
 
 
 class Profile(Section):
@@ -243,6 +266,12 @@ class Profile(Section):
         for rule in misread(read, self.task, features.numeric, features.categorical):
             names = repr([one.name for one in read])
             faults.append(("policy.detectors", rule, names, ("task", "features", "policy")))
+        unknown = [one for one in self.training.slices if one not in features.categorical]
+        if unknown:
+            known = ", ".join(features.categorical) or "there are none"
+            rule = f"names of features.categorical ({known}); others: {', '.join(unknown)}"
+            involved = ("training", "features")
+            faults.append(("training.slices", rule, repr(self.training.slices), involved))
         if self.training.window is None and self.training.records is None:
             object.__setattr__(self, "training", self.training.model_copy(update={"records": 2000}))
         if self.policy.approval and self.fleet.control != "stream":

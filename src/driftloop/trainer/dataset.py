@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from driftloop.errors import TrainingError
+from driftloop.messages import OffsetRange
 from driftloop.models.encoding import Encoding
 from driftloop.records import Columns
 from driftloop.settings import Profile
 from driftloop.trainer.job import Job, Spec
+
+LEAST_UNSEEN = 10
+"""Fewer newest records that the champion was not trained on could give no verdict."""
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,13 +27,19 @@ class Dataset:
 
     Attributes:
         all: Every one of them.
-        fitted: All but the newest, which the challenger is trained on.
-        held: The newest, on which it meets the champion.
+        fitted: All that are not held out, which the challenger is trained on.
+        held: Of the newest, those that the champion was not trained on; there the two meet.
+        older: The oldest, on which they meet too; None where the profile asks for none.
+        seen: How many of `held` the champion was trained on, for want of others.
+        older_seen: How many of `older`.
     """
 
     all: Columns
     fitted: Columns
     held: Columns
+    older: Columns | None = None
+    seen: int = 0
+    older_seen: int = 0
 
 
 def spec_of(profile: Profile) -> Spec:
@@ -48,12 +62,17 @@ def spec_of(profile: Profile) -> Spec:
     )
 
 
-def split(profile: Profile, labelled: Columns) -> Dataset:
-    """Hold out the newest records.
+def split(profile: Profile, labelled: Columns, known: Sequence[str] = ()) -> Dataset:
+    """Hold out the newest records, and the oldest where the profile asks for that.
+
+    The champion was mostly trained on a part of the newest records, where windows are shorter than
+    the hold-out, and would look better there than it is. Those go to the challenger's training
+    instead, unless fewer than `LEAST_UNSEEN` would be left to meet on.
 
     Args:
         profile: Says how many records are needed and how many are held out.
         labelled: Records with label, ordered by completion.
+        known: Offset ranges that the champion was trained on.
 
     Raises:
         TrainingError: ``bad-features``, ``too-few-records`` or ``one-class``.
@@ -74,12 +93,7 @@ def split(profile: Profile, labelled: Columns) -> Dataset:
             f"{least}: wait for more labels, or widen training.window or training.records",
         )
     records = labelled if found == len(labelled) else labelled.select(usable)
-    held = min(max(1, round(found * profile.training.holdout)), found - 2)
-    data = Dataset(
-        all=records,
-        fitted=records.select(slice(0, found - held)),
-        held=records.select(slice(found - held, found)),
-    )
+    data = _parts(profile, records, trained_on(records, known))
     if profile.task != "regression" and len(np.unique(data.fitted.y)) < 2:
         name = int(data.fitted.y[0])
         label = profile.classes[name] if profile.classes else str(name)
@@ -89,6 +103,43 @@ def split(profile: Profile, labelled: Columns) -> Dataset:
             "widen training.window or training.records until another class occurs",
         )
     return data
+
+
+def _parts(profile: Profile, records: Columns, seen: Mask) -> Dataset:
+    n = len(records)
+    size = min(max(1, round(n * profile.training.holdout)), n - 2)
+    held = np.arange(n) >= n - size
+    if (held & ~seen).sum() >= min(LEAST_UNSEEN, size):
+        held &= ~seen
+    older = np.arange(n) < min(round(n * profile.training.forgetting_holdout), n - size - 2)
+    return Dataset(
+        all=records,
+        fitted=records.select(~(held | older)),
+        held=records.select(held),
+        older=records.select(older) if older.any() else None,
+        seen=int((held & seen).sum()),
+        older_seen=int((older & seen).sum()),
+    )
+
+
+def trained_on(records: Columns, known: Sequence[str]) -> Mask:
+    """Which records a model was trained on, (records,).
+
+    Args:
+        records: Joined; both halves of a record must lie in the ranges.
+        known: Offset ranges of its training. Topics do not count: a stream has one.
+    """
+    halves = np.zeros((2, len(records)), np.bool_)
+    for text in known:
+        one = OffsetRange.parse(text)
+        for half, partitions, offsets in (
+            (0, records.partitions, records.offsets),
+            (1, records.origin_partitions, records.origin_offsets),
+        ):
+            within = (offsets >= one.first) & (offsets <= one.last)
+            halves[half] |= within & (partitions == one.partition)
+    both: Mask = np.logical_and(halves[0], halves[1])
+    return both
 
 
 def job_of(profile: Profile, records: Columns, seed: int) -> tuple[Encoding, Job]:

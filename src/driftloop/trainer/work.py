@@ -254,15 +254,15 @@ class Trainer:
 
     def _judge(self, task: _Task) -> None:
         profile, data = _profile(task), _data(task)
-        held = data.held
         artifact = self._artifact(task, "candidate")
-        challenger = compute(profile.loss, held.y, predict(artifact, held.x, held.categories))
-        champion = None
-        if task.champion is not None:
-            predicted = predict(task.champion, held.x, held.categories)
-            champion = compute(profile.loss, held.y, predicted)
-        trivial = gate.trivial_losses(profile, data.fitted.y, held.y)
-        task.verdict = gate.judge(profile, challenger, champion, trivial)
+        newest = _losses(task, artifact, data.held, data.seen)
+        older = None
+        if data.older is not None:
+            older = _losses(task, artifact, data.older, data.older_seen)
+        trivial = gate.trivial_losses(profile, data.fitted.y, data.held.y)
+        task.verdict = gate.judge(
+            profile, newest, trivial, older=older, categories=data.held.categories
+        )
         if task.verdict.reason == "not-finite":
             raise TrainingError("diverged", task.verdict.detail)
 
@@ -367,7 +367,18 @@ def finish(
 
 
 def _split(task: _Task, rows: Columns) -> None:
-    task.data = split(_profile(task), rows)
+    champion = task.current.event
+    task.data = split(_profile(task), rows, [] if champion is None else champion.data)
+
+
+def _losses(task: _Task, challenger: ModelArtifact, held: Columns, seen: int) -> gate.Pair:
+    """What challenger and champion lose on held-out records."""
+    losses = [
+        compute(_profile(task).loss, held.y, predict(one, held.x, held.categories))
+        for one in (challenger, task.champion)
+        if one is not None
+    ]
+    return gate.Pair(losses[0], losses[1] if task.champion is not None else None, seen)
 
 
 def _internal(error: BaseException) -> TrainingError:

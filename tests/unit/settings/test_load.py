@@ -200,6 +200,23 @@ def test_a_variable_with_an_unknown_key_is_a_fault(
             "profiles.a.policy.every: policy periodic needs 'every'",
         ),
         ("[profiles.a.features]\nnumeric = ['a', 'a']", "twice: a"),
+        (
+            "[profiles.a.features]\ncategorical = ['b']\n[profiles.a.training]\nslices = ['c']",
+            "profiles.a.training.slices: names of features.categorical (b); others: c, got ['c']",
+        ),
+        (
+            "[profiles.a.training]\nslices = ['c']",
+            "profiles.a.training.slices: names of features.categorical (there are none)",
+        ),
+        (
+            "[profiles.a.training]\nholdout = 0.6\nforgetting_holdout = 0.4",
+            "training.forgetting_holdout: at most 0.9 with training.holdout, 0.6, got 0.4",
+        ),
+        (
+            "[profiles.a.training]\nrefuse = 'significantly worse'",
+            "profiles.a.training.refuse: 'significantly-worse' or 'worse'",
+        ),
+        ("[profiles.a.training]\nslice_records = 5", "training.slice_records: at least 10, got 5"),
     ],
 )
 def test_what_does_not_fit_together_is_told(write: Write, text: str, told: str) -> None:

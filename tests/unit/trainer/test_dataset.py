@@ -10,7 +10,7 @@ import pytest
 from driftloop.errors import TrainingError
 from driftloop.records import Columns, RecordDecoder, join
 from driftloop.settings import Profile
-from driftloop.trainer.dataset import job_of, spec_of, split
+from driftloop.trainer.dataset import job_of, spec_of, split, trained_on
 
 
 def _profile(**more: object) -> Profile:
@@ -36,6 +36,50 @@ def test_the_newest_share_is_held_out() -> None:
     data = split(profile, _records(profile, 100))
     assert (len(data.all), len(data.fitted), len(data.held)) == (100, 80, 20)
     assert data.held.offsets.tolist() == list(range(80, 100))
+
+
+def test_records_that_the_champion_was_trained_on_are_no_hold_out() -> None:
+    """They go to the challenger's training, so that both know them."""
+    profile = _profile()
+    data = split(profile, _records(profile, 100), ["t:0:0:39", "t:0:40:87"])
+    assert data.held.offsets.tolist() == list(range(88, 100))
+    assert data.fitted.offsets.tolist() == list(range(88))
+    assert data.seen == 0
+
+
+def test_where_too_few_others_are_left_they_are_held_out_and_counted() -> None:
+    profile = _profile()
+    data = split(profile, _records(profile, 100), ["t:0:0:90"])
+    assert data.held.offsets.tolist() == list(range(80, 100))
+    assert data.seen == 11
+    small = _profile(training={"min_records": 4})
+    unseen = split(small, _records(profile, 20), ["t:0:0:15"])
+    assert (len(unseen.held), unseen.seen) == (4, 0)  # a hold-out of four is never larger
+
+
+def test_the_oldest_share_is_held_out_too_where_asked() -> None:
+    profile = _profile(training={"forgetting_holdout": 0.1})
+    data = split(profile, _records(profile, 100), ["t:0:4:85"])
+    assert data.older is not None
+    assert data.older.offsets.tolist() == list(range(10))
+    assert data.older_seen == 6
+    assert data.fitted.offsets.tolist() == list(range(10, 86))
+    assert len(data.all) == 100
+    assert split(_profile(), _records(profile, 100)).older is None
+
+
+def test_a_model_was_trained_on_a_record_if_it_knew_both_its_halves() -> None:
+    profile = _profile()
+    halves = [{"id": "0", "x": {"a": 1.0}}, {"id": "1", "x": {"a": 2.0}}, {"id": "0", "y": 1.0},
+              {"id": "2", "x": {"a": 3.0}, "y": 1.0}, {"id": "1", "y": 2.0}]  # fmt: skip
+    values = [json.dumps(one).encode() for one in halves]
+    columns, letters = RecordDecoder(profile).decode("t", 0, values, range(5), range(5))
+    assert not letters
+    records = join(columns)  # 0 completed at offset 2, 2 at 3, 1 at 4
+    assert trained_on(records, ["t:0:0:3"]).tolist() == [True, True, False]
+    assert trained_on(records, ["t:0:1:4"]).tolist() == [False, True, True]
+    assert trained_on(records, ["t:1:0:4"]).tolist() == [False, False, False]
+    assert trained_on(records, []).tolist() == [False, False, False]
 
 
 def test_records_without_any_feature_do_not_count() -> None:
