@@ -1,10 +1,10 @@
 """The events that Driftloop's parts and its downstream services exchange over Kafka."""
 
+from driftloop.messages.base import Event
 from driftloop.messages.envelope import Envelope, decode, encode
 from driftloop.messages.events import (
     EVENT_TYPES,
     Command,
-    Event,
     Evidence,
     FleetIncident,
     ModelPublished,

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import msgspec
 
 from driftloop.errors import MessageError
+from driftloop.messages.base import Event
 from driftloop.messages.events import (
     EVENT_TYPES,
     Command,
-    Event,
     Evidence,
     FleetIncident,
     ModelPublished,
