@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer
+from structlog.testing import capture_logs
 
 from driftloop.models import ModelStore
 from driftloop.trainer.service import TrainerService
@@ -150,6 +152,48 @@ def test_a_rival_of_the_same_instance_name_fences_the_older_which_says_so(rig: T
     finally:
         assert end(newer) == 0
         end(older)
+
+
+def test_a_trainer_fenced_by_its_own_earlier_joining_joins_anew_and_goes_on(
+    rig: TrainerRig,
+) -> None:
+    """As after an outage of the broker that is longer than the session's timeout."""
+    topic, data = rig.stream("streams.a", 60)
+    service = TrainerService(rig.settings)
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    trainer = rig.settings.trainer
+    earlier: Consumer | None = None
+    try:
+        first = rig.request(topic, data)
+        rig.wait_for([first])
+        with capture_logs() as logs:
+            earlier = Consumer(
+                {
+                    **rig.client,
+                    "group.id": trainer.group,
+                    "group.instance.id": trainer.instance,
+                    "client.id": service.member,
+                    "session.timeout.ms": 10_000,
+                    "partition.assignment.strategy": "cooperative-sticky",
+                }
+            )
+            earlier.subscribe([rig.settings.topics.retrain])
+            _wait(lambda: (earlier.poll(0.1), _renewed(logs))[1])
+        second = rig.request(topic, data, tag=2)
+        rig.wait_for([second])
+    finally:
+        service.stop()
+        thread.join(30)
+        if earlier is not None:
+            earlier.close()
+    assert not thread.is_alive()
+    counts = Counter(one.request_id for one in rig.trainings())
+    assert counts == Counter({first.id: 1, second.id: 1})
+
+
+def _renewed(logs: list[Any]) -> bool:
+    return any(one["event"] == "trainer.member_renewed" for one in logs)
 
 
 def test_a_full_disk_fails_the_request_and_the_trainer_goes_on(rig: TrainerRig) -> None:

@@ -20,6 +20,9 @@ FENCED: tuple[int, ...] = (
     ClientError.FENCED_INSTANCE_ID,
 )
 
+# As `FENCED` may be told to a member of a group, or any other error that a client does not survive.
+FATAL: int = ClientError._FATAL  # noqa: SLF001
+
 # The topic or partition is not there (any more).
 GONE: tuple[int, ...] = (
     ClientError.UNKNOWN_TOPIC_OR_PART,

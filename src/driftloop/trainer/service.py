@@ -9,11 +9,13 @@ their partition was taken away: then the new owner serves them again.
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -23,6 +25,7 @@ from driftloop import __version__
 from driftloop.errors import KafkaError, KafkaUnavailableError
 from driftloop.heartbeat import Heartbeat
 from driftloop.kafka import codes
+from driftloop.kafka.groups import group_members
 from driftloop.kafka.topics import driftloop_topics, ensure_topics, partition_counts
 from driftloop.logs import client_logger
 from driftloop.settings import Settings
@@ -38,6 +41,7 @@ _POLL_SECONDS = 0.1
 _RETRY_SECONDS = 2.0
 _STOP_SECONDS = 5.0
 _ALONE_SECONDS = 30.0
+_T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 
 
@@ -64,6 +68,9 @@ class TrainerService:
         once: End when all that waits is served.
         report: Told of every published batch: its results and the seconds that it took.
 
+    Attributes:
+        member: The ``client.id`` with which it is in the group.
+
     Raises:
         SettingsError: A setting does not fit this machine.
     """
@@ -85,6 +92,7 @@ class TrainerService:
         self._trainer = Trainer(settings, self._device)
         self._heartbeat = Heartbeat(settings.home, "trainer")
         self._stopping = threading.Event()
+        self.member = ""
         self._owned: dict[int, int] = {}  # partition: how many assignments came before this one
         self._assignments = 0
         self._ended: set[int] = set()
@@ -111,6 +119,30 @@ class TrainerService:
         except _StoppedError:
             return
         history = History(self._client, self._topics.models, self._topics.trainings)
+        consumer = self._subscribed()
+        _log.info(
+            "trainer.started",
+            version=__version__,
+            kafka=self._settings.kafka.bootstrap_servers,
+            instance=self._instance,
+            device=str(self._device),
+        )
+        try:
+            while not self._loop(consumer, publisher, history):
+                consumer.close()
+                consumer = self._subscribed()
+        except _StoppedError:
+            pass
+        finally:
+            self._abandon()
+            consumer.close()
+            if self._work is None:
+                history.close()
+        _log.info("trainer.stopped", instance=self._instance)
+
+    def _subscribed(self) -> Consumer:
+        """A new member of the group."""
+        self.member = f"driftloop-trainer-{self._instance}-{secrets.token_hex(4)}"
         # A trainer with a name of its own is a static member: after a crash it takes its partitions
         # up at once. Any other is let go by the group after the session's timeout.
         static = {"group.instance.id": self._instance} if self._settings.trainer.instance else {}
@@ -120,7 +152,7 @@ class TrainerService:
                 "session.timeout.ms": 10_000,
                 **self._client,
                 **static,
-                "client.id": f"driftloop-trainer-{self._instance}",
+                "client.id": self.member,
                 "group.id": self._settings.trainer.group,
                 "partition.assignment.strategy": "cooperative-sticky",
                 "enable.auto.commit": False,
@@ -137,39 +169,25 @@ class TrainerService:
             on_revoke=self._on_revoke,
             on_lost=self._on_revoke,
         )
-        _log.info(
-            "trainer.started",
-            version=__version__,
-            kafka=self._settings.kafka.bootstrap_servers,
-            instance=self._instance,
-            device=str(self._device),
-        )
-        try:
-            self._loop(consumer, publisher, history)
-        except _StoppedError:
-            pass
-        finally:
-            self._abandon()
-            consumer.close()
-            if self._work is None:
-                history.close()
-        _log.info("trainer.stopped", instance=self._instance)
+        return consumer
 
-    def _loop(self, consumer: Consumer, publisher: publish.Publisher, history: History) -> None:
+    def _loop(self, consumer: Consumer, publisher: publish.Publisher, history: History) -> bool:
+        """Serve until told to end: True; or until the consumer must be made anew: False."""
         began = time.monotonic()
         while not self._stopping.is_set():
             self._heartbeat.beat()
             room = self._work is None and len(self._pending) < self._settings.trainer.max_requests
             message = consumer.poll(_POLL_SECONDS if not room else self._patience())
-            if message is not None:
-                self._receive(message)
+            if message is not None and not self._receive(message):
+                return False
             if self._work is not None:
                 if not self._work.thread.is_alive():
                     self._finish(consumer, publisher)
             elif self._due():
                 self._start(consumer, history)
             elif self._once and self._done(began):
-                return
+                return True
+        return True
 
     def _patience(self) -> float:
         """Seconds to wait for the next request."""
@@ -195,13 +213,16 @@ class TrainerService:
             return True
         return now >= self._since + self._settings.trainer.linger.total_seconds()
 
-    def _receive(self, message: Message) -> None:
+    def _receive(self, message: Message) -> bool:
+        """Take a request in; False where the consumer is of no use any more."""
         partition, error = message.partition() or 0, message.error()
         if error is not None:
             if error.code() == codes.PARTITION_EOF:
                 self._ended.add(partition)
-            elif error.code() in codes.FENCED:
-                raise publish.FencedError(publish.rival(self._instance))
+            elif error.code() in codes.FENCED or error.code() == codes.FATAL:
+                _log.warning("trainer.consumer_error", error=error.name(), why=error.str())
+                self._look_for_rival()
+                return False
             elif error.fatal() or error.code() in (
                 ClientError.TOPIC_AUTHORIZATION_FAILED,
                 ClientError.GROUP_AUTHORIZATION_FAILED,
@@ -212,14 +233,33 @@ class TrainerService:
                 )
             else:
                 _log.warning("trainer.consumer_error", error=error.name(), why=error.str())
-            return
+            return True
         self._ended.discard(partition)
         assignment = self._owned.get(partition)
         if assignment is None:
-            return
+            return True
         if not self._pending:
             self._since = time.monotonic()
         self._pending.append(read_ticket(message, assignment))
+        return True
+
+    def _look_for_rival(self) -> None:
+        """Tell another trainer of the same name from an earlier joining of this one.
+
+        A member whose session ran out while the broker was away joins again, and may do so twice:
+        the broker then fences the first by the second.
+
+        Raises:
+            FencedError: Another trainer has the name.
+        """
+        group = self._settings.trainer.group
+        try:
+            members = self._patiently(lambda: group_members(self._client, group))
+        finally:
+            self._on_revoke(None, self._partitions())
+        if members.get(self._instance, self.member) != self.member:
+            raise publish.FencedError(publish.rival(self._instance))
+        _log.warning("trainer.member_renewed", instance=self._instance, group=group)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._assignments += 1
@@ -231,7 +271,7 @@ class TrainerService:
             consumer.pause(partitions)
         _log.info("trainer.partitions_assigned", partitions=sorted(self._owned))
 
-    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_revoke(self, consumer: Consumer | None, partitions: list[TopicPartition]) -> None:
         del consumer  # the client unassigns by itself
         for one in partitions:
             self._owned.pop(one.partition, None)
@@ -348,7 +388,7 @@ class TrainerService:
         if self._stopping.is_set():
             raise _StoppedError
 
-    def _patiently(self, call: Callable[[], None]) -> None:
+    def _patiently(self, call: Callable[[], _T]) -> _T:
         while True:
             try:
                 return call()
