@@ -123,6 +123,7 @@ class TrainingFinished(Event, kw_only=True, frozen=True):
         challenger: Metrics of the challenger on the hold-out, or null.
         cost: What it took, or null where nothing was trained.
         finished_at: Wall-clock time.
+        promised: Loss that the request promised to save a record, or null.
     """
 
     type: ClassVar[str] = "driftloop.training.finished.v1"
@@ -135,6 +136,7 @@ class TrainingFinished(Event, kw_only=True, frozen=True):
     challenger: dict[str, float | None] | None = None
     cost: Cost | None = None
     finished_at: EventTime
+    promised: float | None = None
 
 
 class Command(Event, kw_only=True, frozen=True):
