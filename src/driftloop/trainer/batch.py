@@ -97,7 +97,8 @@ def serve(
         done={
             ticket.place
             for ticket in round_.tickets
-            if ticket.request and (ticket.request.id in now or ticket.request.id in history.finished)
+            if ticket.request
+            and (ticket.request.id in now or ticket.request.id in history.finished)
         },
         turns=choice.turns,
         more=len(held) < len(choice.waits),

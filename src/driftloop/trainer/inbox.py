@@ -66,6 +66,11 @@ class Inbox:
         return len(self._tickets) >= self._most
 
     @property
+    def requests(self) -> int:
+        """Number of requests that are not finished."""
+        return sum(one.request is not None for one in self._tickets.values())
+
+    @property
     def oldest_ms(self) -> int | None:
         """Kafka timestamp of the request that has waited longest, or None."""
         return min((one.at_ms for one in self._tickets.values() if one.request), default=None)

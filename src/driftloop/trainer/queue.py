@@ -2,7 +2,7 @@
 
 All of it is pure. A request is worth
 
-    value = priority × ratio × unit / seconds
+    value = priority * ratio * unit / seconds
 
 where `priority` is the loss that it promises to save on a window's worth of records, `ratio` is
 what such promises turned out to be worth and `seconds` what the training is expected to take (see

@@ -1,4 +1,4 @@
-"""What outcomes on the topic of trainings tell about requests to come: their worth, and the budget."""
+"""What outcomes tell about requests to come: what they are worth, and what a budget leaves."""
 
 from __future__ import annotations
 
