@@ -38,6 +38,7 @@ class CandidateTrained(Event, kw_only=True, frozen=True):
         cost: What it took.
         request_id: The `RetrainRequested` it answers.
         trained_at: Wall-clock time.
+        promised: Loss that the request promised to save a record, or null.
     """
 
     type: ClassVar[str] = "driftloop.model.candidate.v1"
@@ -57,6 +58,7 @@ class CandidateTrained(Event, kw_only=True, frozen=True):
     cost: Cost
     request_id: str
     trained_at: EventTime
+    promised: float | None = None
 
 
 class VersionOrdered(Event, kw_only=True, frozen=True):

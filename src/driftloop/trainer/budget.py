@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from driftloop.messages import TrainingFinished
 from driftloop.settings.models import TrainerBudget
 
 DAY_MS = 86_400_000
@@ -32,11 +31,10 @@ class Budget:
         """Seconds a day, or None for no limit."""
         return self._settings.profiles.get(profile, self._settings.seconds_per_day)
 
-    def finished(self, event: TrainingFinished) -> None:
-        """Take up the outcome of a request."""
-        if event.cost is not None and event.cost.seconds > 0:
-            key = (event.profile, event.finished_at // DAY_MS)
-            self._spent[key] = self._spent.get(key, 0.0) + event.cost.seconds
+    def spend(self, profile: str, seconds: float, at_ms: int) -> None:
+        """A training took so long, and ended at `at_ms`."""
+        key = (profile, at_ms // DAY_MS)
+        self._spent[key] = self._spent.get(key, 0.0) + max(seconds, 0.0)
 
     def spent(self, profile: str, now_ms: int) -> float:
         """Seconds of the UTC day that `now_ms` lies in."""

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from driftloop.messages import TrainingFinished
+from driftloop.messages import Cost, RetrainJudged, TrainingFinished
 
 UNKNOWN_SECONDS = 1.0
 """Expected of every request as long as nothing was ever trained: the order is that of savings."""
@@ -84,36 +84,36 @@ class Ledger:
         self._promised: dict[str, float] = {}  # of published versions that are not judged yet
         self._saved: dict[str, float] = {}  # judged before its outcome was read
 
-    def finished(self, event: TrainingFinished) -> None:
-        """Take up the outcome of a request."""
-        fleet = self._fleets.setdefault(event.profile, _Fleet())
-        cost = event.cost
-        if cost is not None and cost.records > 0 and cost.seconds >= 0:
-            age = (event.finished_at - _EPOCH_MS) / _HALF_LIFE_MS
-            weight = 2.0 ** max(-500.0, min(500.0, age))
-            fleet.rate.seconds += weight * cost.seconds
-            fleet.rate.records += weight * cost.records
-        if not event.promised or event.promised <= 0:
+    def trained(self, profile: str, cost: Cost, at_ms: int) -> None:
+        """Take up what a training took, whatever came of it."""
+        if cost.records > 0 and cost.seconds >= 0:
+            rate = self._fleets.setdefault(profile, _Fleet()).rate
+            weight = 2.0 ** max(-500.0, min(500.0, (at_ms - _EPOCH_MS) / _HALF_LIFE_MS))
+            rate.seconds += weight * cost.seconds
+            rate.records += weight * cost.records
+
+    def finished(self, event: TrainingFinished, promised: float) -> None:
+        """Take up the outcome of a request that promised to save so much a record."""
+        if promised <= 0:
             return
         if event.outcome == "rejected" and event.reason != "pinned":
-            self._add(event, 0.0)
+            self._observe(event.profile, event.stream, 0.0)
         elif event.outcome == "published":
             saved = self._saved.pop(event.request_id, None)
             if saved is None:
-                self._promised[event.request_id] = event.promised
+                self._promised[event.request_id] = promised
             else:
-                self._add(event, saved / event.promised)
+                self._observe(event.profile, event.stream, saved / promised)
 
-    def judged(self, stream: str, profile: str, request_id: str, saved: float) -> None:
+    def judged(self, event: RetrainJudged) -> None:
         """Take up what a version saved a record, measured on live records."""
-        promised = self._promised.pop(request_id, None)
+        if event.saved is None:
+            return
+        promised = self._promised.pop(event.request_id, None)
         if promised is None:
-            self._saved[request_id] = saved
+            self._saved[event.request_id] = event.saved
         else:
-            self._observe(profile, stream, saved / promised)
-
-    def _add(self, event: TrainingFinished, x: float) -> None:
-        self._observe(event.profile, event.stream, x)
+            self._observe(event.profile, event.stream, event.saved / promised)
 
     def _observe(self, profile: str, stream: str, x: float) -> None:
         fleet = self._fleets.setdefault(profile, _Fleet())
