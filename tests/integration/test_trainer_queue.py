@@ -1,4 +1,4 @@
-"""Requests are served best first, out of the order of their offsets: each once, whatever happens."""
+"""Requests are served best first, out of the order of their offsets, and each of them once."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_commands_and_first_models_go_ahead(rig: TrainerRig) -> None:
 
 @pytest.mark.slow
 def test_killed_between_requests_served_out_of_order_each_has_one_outcome(rig: TrainerRig) -> None:
-    """`kill -9` once later offsets are finished: the committed ones passed no request that waits."""
+    """`kill -9` once later offsets are finished: what is committed passed none that waits."""
     _settle(rig, "oldest_every = 1000")
     requests = _ask(rig, "abcdefgh")
     process = rig.start()
@@ -178,12 +178,13 @@ def test_beyond_the_budget_requests_wait_over_restarts_and_dead_letters_keep_the
 
 
 def test_a_stream_that_asks_again_while_it_waits_is_trained_once(rig: TrainerRig) -> None:
-    """Its newest request is, with the worth and the records of that; the older ones at once."""
+    """Its newest request is, by the worth of that one; the older ones end with the first round."""
     older = _ask(rig, "ab")
-    newer = _ask(rig, "b", tag="again")
-    assert _serve(rig)[0] == "b"
-    assert [rig.outcome(one).outcome for one in older] == ["published", "superseded"]
-    assert rig.outcome(newer[0]).outcome == "published"
+    topic, data = rig.stream("streams.a", 80, seed=9)
+    newer = rig.request(topic, data, tag="again", priority=9.0)
+    assert "".join(_serve(rig)) == "aab"
+    assert [rig.outcome(one).outcome for one in older] == ["superseded", "published"]
+    assert rig.outcome(newer).outcome == "published"
 
 
 def test_more_requests_than_the_queue_holds_are_all_served(rig: TrainerRig) -> None:
