@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from driftloop.messages import (
+    CandidateTrained,
     Command,
     Cost,
     Event,
@@ -27,9 +28,11 @@ from driftloop.messages import (
     FleetIncident,
     Ground,
     ModelPublished,
+    RetrainJudged,
     RetrainRequested,
     StreamStatus,
     TrainingFinished,
+    VersionOrdered,
     encode,
     event_id,
 )
@@ -178,8 +181,88 @@ _COST = Cost(seconds=0.04, records=2000, device="cpu")
 _SHARED: dict[str, Any] = {"stream": "streams.lyon", "profile": "default"}
 
 
-def examples() -> dict[str, Event]:
-    """One event of each type, by the role of its topic in ``[topics]``."""
+def examples() -> list[tuple[str, Event]]:
+    """One event of each type, with the role of its topic in ``[topics]``."""
+    return [*_first_examples().items(), *_version_examples()]
+
+
+def _version_examples() -> list[tuple[str, Event]]:
+    """Events about versions on trial."""
+    candidate = event_id("streams.lyon", "9f2c41d07be35a68", "candidate", [_REQUEST])
+    return [
+        (
+            "trainings",
+            CandidateTrained(
+                id=candidate,
+                **_SHARED,
+                profile_hash="9f2c41d07be35a68",
+                version="v4",
+                sequence=4,
+                parent_version="v3",
+                parent_uri=".driftloop/models/streams.lyon/v3-7d10a3c2",
+                parent_sha256="91e7" * 16,
+                kind="linear",
+                uri=f".driftloop/models/streams.lyon/v4-{_REQUEST[:8]}",
+                sha256="5b0c" * 16,
+                format="safetensors",
+                champion={"loss": 0.62},
+                challenger={"loss": 0.33},
+                data=["streams.lyon:0:2400:4399"],
+                cost=_COST,
+                request_id=_REQUEST,
+                trained_at=1_767_225_603_512,
+            ),
+        ),
+        (
+            "retrain",
+            VersionOrdered(
+                id=event_id("streams.lyon", "", "order", ["rollback", "v4", _REQUEST]),
+                **_SHARED,
+                action="rollback",
+                version="v3",
+                against="v4",
+                request_id=_REQUEST,
+                reason="live-losses",
+                metrics={
+                    "records": 180.0,
+                    "loss_new": 0.91,
+                    "loss_old": 0.6,
+                    "difference": 0.31,
+                    "low": 0.12,
+                    "high": 0.5,
+                    "log_e_worse": 4.8,
+                    "log_e_better": -1.9,
+                },
+                detail="v4 is worse than v3 would have been on 180 live records",
+                decided_at=1_767_236_400_000,
+            ),
+        ),
+        (
+            "trainings",
+            RetrainJudged(
+                id=event_id("streams.lyon", "", "judged", [_REQUEST]),
+                **_SHARED,
+                request_id=_REQUEST,
+                version="v4",
+                parent_version="v3",
+                verdict="worse",
+                records=180,
+                saved=-0.31,
+                low=-0.5,
+                high=-0.12,
+                level=0.99,
+                seconds=0.04,
+                device="cpu",
+                cost=None,
+                judged_at=1_767_236_400_000,
+                detail="proven worse",
+            ),
+        ),
+    ]
+
+
+def _first_examples() -> dict[str, Event]:
+    """Of each topic the event that it is there for."""
     return {
         "retrain": RetrainRequested(
             id=_REQUEST,
@@ -209,6 +292,8 @@ def examples() -> dict[str, Event]:
             cost=_COST,
             request_id=_REQUEST,
             published_at=1_767_225_603_512,
+            parent_uri=".driftloop/models/streams.lyon/v3-7d10a3c2",
+            parent_sha256="91e7" * 16,
         ),
         "trainings": TrainingFinished(
             id=event_id("streams.lyon", "9f2c41d07be35a68", "training", [_REQUEST]),
@@ -281,7 +366,7 @@ def events() -> str:
     """Each event: its topic, key, clean-up, fields, and an example message."""
     topics = Settings.model_fields["topics"].get_default().names
     lines: list[str] = []
-    for role, event in examples().items():
+    for role, event in examples():
         kind = type(event)
         first = (inspect.getdoc(kind) or "").splitlines()[0]
         cleanup = "compact" if role in {"models", "status"} else "delete"

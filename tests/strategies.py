@@ -7,6 +7,7 @@ import json
 from hypothesis import strategies as st
 
 from driftloop.messages import (
+    CandidateTrained,
     Command,
     Cost,
     Event,
@@ -15,12 +16,15 @@ from driftloop.messages import (
     Ground,
     ModelPublished,
     OffsetRange,
+    RetrainJudged,
     RetrainRequested,
     StreamStatus,
     TrainingFinished,
+    VersionOrdered,
 )
 from driftloop.messages.events import Action, Outcome, State
 from driftloop.messages.grounds import Family
+from driftloop.messages.versions import Judgement, OrderAction, OrderReason
 
 # From 1970 to 9999-12-31T23:59:59.999Z, the last time that RFC 3339 can name.
 times = st.integers(min_value=0, max_value=253_402_300_799_999)
@@ -92,6 +96,10 @@ published_models = st.builds(
     cost=costs,
     request_id=ids,
     published_at=times,
+    parent_uri=st.none() | texts,
+    parent_sha256=st.none() | ids,
+    action=st.sampled_from(["trained", "promoted", "rolled-back"]),
+    detail=texts,
 )
 finished_trainings = st.builds(
     TrainingFinished,
@@ -145,6 +153,64 @@ statuses = st.builds(
     accumulated=maybe_numbers,
     threshold=maybe_numbers,
     detail=texts,
+    trial=texts,
+    judged=counts,
+    better=counts,
+    worse=counts,
+    rollbacks=counts,
+    saved=numbers,
+    seconds=numbers,
+)
+candidates = st.builds(
+    CandidateTrained,
+    **_shared,
+    profile_hash=ids,
+    version=texts,
+    sequence=counts,
+    parent_version=texts,
+    parent_uri=texts,
+    parent_sha256=ids,
+    kind=texts,
+    uri=texts,
+    sha256=ids,
+    format=texts,
+    champion=st.none() | metrics,
+    challenger=metrics,
+    data=ranges,
+    cost=costs,
+    request_id=ids,
+    trained_at=times,
+)
+orders = st.builds(
+    VersionOrdered,
+    **_shared,
+    action=st.sampled_from(OrderAction.__args__),
+    version=st.none() | texts,
+    against=st.none() | texts,
+    request_id=st.just("") | ids,
+    reason=st.sampled_from(OrderReason.__args__),
+    metrics=metrics,
+    detail=texts,
+    who=texts,
+    decided_at=times,
+)
+judgements = st.builds(
+    RetrainJudged,
+    **_shared,
+    request_id=ids,
+    version=texts,
+    parent_version=texts,
+    verdict=st.sampled_from(Judgement.__args__),
+    records=counts,
+    saved=maybe_numbers,
+    low=maybe_numbers,
+    high=maybe_numbers,
+    level=st.floats(0.5, 1.0),
+    seconds=numbers,
+    device=texts,
+    cost=maybe_numbers,
+    judged_at=times,
+    detail=texts,
 )
 incidents = st.builds(
     FleetIncident,
@@ -169,6 +235,9 @@ BY_TYPE: dict[type[Event], st.SearchStrategy[Event]] = {
     Evidence: evidence,
     StreamStatus: statuses,
     FleetIncident: incidents,
+    CandidateTrained: candidates,
+    VersionOrdered: orders,
+    RetrainJudged: judgements,
 }
 events: st.SearchStrategy[Event] = st.one_of(*BY_TYPE.values())
 headers = st.lists(

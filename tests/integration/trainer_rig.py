@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
@@ -165,20 +165,23 @@ class TrainerRig:
         tag: object = "",
         profile: str = "numbers",
         version: str | None = None,
+        reason: Literal["policy", "command", "initial"] = "policy",
+        priority: float = 0.0,
     ) -> RetrainRequested:
-        """Ask for a retrain; the same arguments give the same id."""
+        """Ask for a retrain; the same ranges and tag give the same id."""
         name = event_id(topic, "p", "retrain", [*ranges, tag])
         event = RetrainRequested(
             id=name,
             stream=topic,
             profile=profile,
             profile_hash="p",
-            reason="policy",
+            reason=reason,
             policy="reducible",
             grounds=[],
             data=list(ranges),
             current_version=version,
             decided_at=1_700_000_000_000,
+            priority=priority,
         )
         with CheckedProducer(self.client) as producer:
             producer.produce(self.settings.topics.retrain, encode(event))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from types import FrameType
@@ -21,13 +22,14 @@ from driftloop.heartbeat import Heartbeat
 from driftloop.kafka.waiting import wait_for_kafka
 from driftloop.models import ModelStore
 from driftloop.models.store import LASTING
-from driftloop.settings import StoreSettings
+from driftloop.settings import Settings, StoreSettings
 
 if TYPE_CHECKING:
     from driftloop.trainer.service import TrainerService
     from driftloop.trainer.work import Result
 
 _log = structlog.get_logger(__name__)
+_PIPE_COLUMNS = 200
 app = typer.Typer(add_completion=False)
 
 
@@ -38,9 +40,21 @@ def trainer(
     once: Annotated[
         bool, typer.Option("--once", help="End when all that waits is served.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show what waits, in which order and why; train nothing."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Show it as JSON; with --dry-run.")
+    ] = False,
     metrics: Metrics = "",
 ) -> None:
     """Serve retrain requests: train, gate, store, publish. SIGTERM and Ctrl-C end it cleanly."""
+    if as_json and not dry_run:
+        raise typer.BadParameter("it shows the queue: give --dry-run too", param_hint="--json")
+    if dry_run:
+        _dry_run(load(config), as_json=as_json)
+        return
     need("trainer", "torch", "safetensors")
     # On a terminal a line a batch takes the place of a line a request.
     logs.configure(level="warning" if sys.stderr.isatty() else None)
@@ -68,6 +82,23 @@ def trainer(
     services.append(TrainerService(settings, once=once, report=report))
     if not asked:
         services[0].run()
+
+
+def _dry_run(settings: Settings, *, as_json: bool) -> None:
+    """Show the queue; needs no torch, joins no group, and commits nothing.
+
+    Raises:
+        KafkaError: Kafka does not answer, or topics are missing.
+    """
+    from driftloop.cli import queue  # noqa: PLC0415  # only where asked for
+    from driftloop.trainer.preview import preview  # noqa: PLC0415  # likewise
+
+    found = preview(settings, round(time.time() * 1000))
+    if as_json:
+        typer.echo(queue.as_json(found, settings))
+    else:
+        wide = None if sys.stdout.isatty() else _PIPE_COLUMNS
+        queue.show(found, settings, Console(highlight=False, width=wide))
 
 
 def check_store(settings: StoreSettings) -> None:

@@ -1,10 +1,10 @@
 """The events that Driftloop's parts and its downstream services exchange over Kafka."""
 
+from driftloop.messages.base import Event
 from driftloop.messages.envelope import Envelope, decode, encode
 from driftloop.messages.events import (
     EVENT_TYPES,
     Command,
-    Event,
     Evidence,
     FleetIncident,
     ModelPublished,
@@ -15,9 +15,11 @@ from driftloop.messages.events import (
 from driftloop.messages.grounds import Cost, Ground
 from driftloop.messages.identity import event_id, new_traceparent, next_span
 from driftloop.messages.ranges import OffsetRange
+from driftloop.messages.versions import CandidateTrained, RetrainJudged, VersionOrdered
 
 __all__ = [
     "EVENT_TYPES",
+    "CandidateTrained",
     "Command",
     "Cost",
     "Envelope",
@@ -27,9 +29,11 @@ __all__ = [
     "Ground",
     "ModelPublished",
     "OffsetRange",
+    "RetrainJudged",
     "RetrainRequested",
     "StreamStatus",
     "TrainingFinished",
+    "VersionOrdered",
     "decode",
     "encode",
     "event_id",

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import msgspec
 
 from driftloop.errors import MessageError
+from driftloop.messages.base import Event
 from driftloop.messages.events import (
     EVENT_TYPES,
     Command,
-    Event,
     Evidence,
     FleetIncident,
     ModelPublished,
@@ -25,6 +25,7 @@ from driftloop.messages.events import (
     TrainingFinished,
 )
 from driftloop.messages.identity import new_traceparent
+from driftloop.messages.versions import CandidateTrained, RetrainJudged, VersionOrdered
 
 SOURCE = "driftloop"
 Headers = list[tuple[str, bytes]]
@@ -55,6 +56,12 @@ def _time_ms(event: Event) -> int | None:
             return event.closed_at
         case StreamStatus():
             return event.event_time
+        case CandidateTrained():
+            return event.trained_at
+        case VersionOrdered():
+            return event.decided_at
+        case RetrainJudged():
+            return event.judged_at
         case FleetIncident():
             return event.opened_at if event.closed_at is None else event.closed_at
     return None

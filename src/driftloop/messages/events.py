@@ -9,8 +9,10 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from driftloop.messages.base import Event
 from driftloop.messages.grounds import Cost, EventTime, Ground
 from driftloop.messages.ranges import RangeText
+from driftloop.messages.versions import CandidateTrained, RetrainJudged, VersionOrdered
 
 Outcome = Literal["published", "rejected", "superseded", "failed"]
 Action = Literal[
@@ -36,15 +38,6 @@ State = Literal[
     "refused",
     "retired",
 ]
-
-
-class Event(msgspec.Struct, kw_only=True, frozen=True):
-    """What all events share: an id that a replay repeats, the stream, and its profile."""
-
-    type: ClassVar[str] = ""
-    id: str
-    stream: str
-    profile: str
 
 
 class RetrainRequested(Event, kw_only=True, frozen=True):
@@ -89,6 +82,11 @@ class ModelPublished(Event, kw_only=True, frozen=True):
         cost: What it took.
         request_id: The `RetrainRequested` it answers.
         published_at: Wall-clock time.
+        parent_uri: Folder of the replaced version's artifact, or null.
+        parent_sha256: Of that artifact's manifest, or null.
+        action: How it came to be current: ``trained``; ``promoted`` after a canary; or
+            ``rolled-back``: an earlier version, published again.
+        detail: Why, where it was not simply trained.
     """
 
     type: ClassVar[str] = "driftloop.model.published.v1"
@@ -105,6 +103,10 @@ class ModelPublished(Event, kw_only=True, frozen=True):
     cost: Cost
     request_id: str
     published_at: EventTime
+    parent_uri: str | None = None
+    parent_sha256: str | None = None
+    action: Literal["trained", "promoted", "rolled-back"] = "trained"
+    detail: str = ""
 
 
 class TrainingFinished(Event, kw_only=True, frozen=True):
@@ -112,7 +114,8 @@ class TrainingFinished(Event, kw_only=True, frozen=True):
 
     Attributes:
         request_id: The `RetrainRequested`.
-        outcome: ``published``, ``rejected`` (the gate), ``superseded`` or ``failed``.
+        outcome: ``published``, ``rejected`` (the gate, the canary, a pin), ``superseded`` or
+            ``failed``.
         reason: Short code, empty when published.
         detail: The reason in words, with what to do.
         version: The new version when published, else null.
@@ -120,6 +123,7 @@ class TrainingFinished(Event, kw_only=True, frozen=True):
         challenger: Metrics of the challenger on the hold-out, or null.
         cost: What it took, or null where nothing was trained.
         finished_at: Wall-clock time.
+        promised: Loss that the request promised to save a record, or null.
     """
 
     type: ClassVar[str] = "driftloop.training.finished.v1"
@@ -132,6 +136,7 @@ class TrainingFinished(Event, kw_only=True, frozen=True):
     challenger: dict[str, float | None] | None = None
     cost: Cost | None = None
     finished_at: EventTime
+    promised: float | None = None
 
 
 class Command(Event, kw_only=True, frozen=True):
@@ -214,6 +219,14 @@ class StreamStatus(Event, kw_only=True, frozen=True):
         duplicates: Records dropped because their id was seen.
         stale: Losses of a version that is no longer current.
         detail: A word for the engineer.
+        trial: What is on trial, as ``canary v5 against v4`` or ``watch v4 against v3``; empty when
+            nothing is.
+        judged: Retrains that live records have judged.
+        better: Of these, those that were proven better than what they replaced.
+        worse: Of these, those that were proven worse.
+        rollbacks: Automatic rollbacks that were ordered.
+        saved: Loss that judged retrains saved on the records that judged them, less what they lost.
+        seconds: Seconds that the judged retrains took.
     """
 
     type: ClassVar[str] = "driftloop.stream.status.v1"
@@ -238,6 +251,13 @@ class StreamStatus(Event, kw_only=True, frozen=True):
     duplicates: int = 0
     stale: int = 0
     detail: str = ""
+    trial: str = ""
+    judged: int = 0
+    better: int = 0
+    worse: int = 0
+    rollbacks: int = 0
+    saved: float = 0.0
+    seconds: float = 0.0
 
 
 class FleetIncident(Event, kw_only=True, frozen=True):
@@ -261,7 +281,7 @@ class FleetIncident(Event, kw_only=True, frozen=True):
     action: Literal["opened", "closed"]
     opened_at: EventTime
     closed_at: EventTime | None = None
-    streams: list[str] = []
+    streams: list[str] = msgspec.field(default_factory=list)
     moved: int = 0
     observed: int = 0
     share: float = 0.0
@@ -280,5 +300,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
         Evidence,
         StreamStatus,
         FleetIncident,
+        CandidateTrained,
+        VersionOrdered,
+        RetrainJudged,
     )
 }

@@ -9,6 +9,7 @@ from driftloop.settings.models import (
     Settings,
     StoreSettings,
     TopicSettings,
+    TrainerBudget,
     TrainerSettings,
 )
 from driftloop.settings.policy import Policy
@@ -39,6 +40,7 @@ __all__ = [
     "Settings",
     "StoreSettings",
     "TopicSettings",
+    "TrainerBudget",
     "TrainerSettings",
     "Training",
     "load_settings",

@@ -22,6 +22,7 @@ def across(settings: Settings) -> list[Found]:
         *_topics(settings),
         *_scorer(settings),
         *_recovery(settings),
+        *_budget(settings),
         *_profiles(settings),
     ]
 
@@ -74,6 +75,15 @@ def _recovery(settings: Settings) -> Iterator[Found]:
     if monitor and scorer and Path(monitor).absolute() == Path(scorer).absolute():
         rule = "a folder of its own, other than monitor.recovery"
         yield _found("scorer.recovery", repr(scorer), rule, "monitor.recovery")
+
+
+def _budget(settings: Settings) -> Iterator[Found]:
+    for name, seconds in settings.trainer.budget.profiles.items():
+        if name not in settings.profiles:
+            place = f"trainer.budget.profiles.{name}"
+            rule = f"the name of a profile (known: {', '.join(settings.profiles)})"
+            path = ("trainer", "budget", "profiles", name)
+            yield Found(Fault(place, repr(seconds), rule), path, (path,))
 
 
 def _profiles(settings: Settings) -> Iterator[Found]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -105,14 +105,31 @@ class MonitorSettings(Section):
     max_records: int = Field(default=10_000, ge=1, le=1_000_000)
 
 
+class TrainerBudget(Section):
+    """Seconds of training a UTC day; a request beyond them waits for the next day.
+
+    What a person ordered or approved counts, and always goes ahead.
+
+    Attributes:
+        seconds_per_day: Of each profile that `profiles` does not name.
+        profiles: Of a profile, by its name.
+    """
+
+    seconds_per_day: float | None = Field(default=None, gt=0)
+    profiles: dict[str, Annotated[float, Field(gt=0)]] = Field(default={})
+
+
 class TrainerSettings(Section):
     """The trainer.
 
     Attributes:
         group: Consumer group.
         instance: Name of this trainer, unique in its group; empty for host and process.
-        linger: How long requests are gathered into one batch.
-        max_requests: Requests trained at a time.
+        linger: How long requests are gathered before the first batch is chosen.
+        max_requests: Requests trained at a time: those that save the most loss a second.
+        queue: Requests from which they are chosen, at most; more than there are streams.
+        oldest_every: Every so-manieth place of a batch goes to the request that has waited longest,
+            so that none starves; 1 serves in the order of arrival.
         device: ``auto`` takes CUDA where there is one.
         memory: What the models that are trained together may take, as ``4GiB``; ``auto`` is half
             of what is free on a CPU (of the container's limit, where it has one), four fifths on
@@ -125,6 +142,8 @@ class TrainerSettings(Section):
     instance: str = ""
     linger: Duration = Field(default="500ms")  # type: ignore[assignment]  # read by parse_duration
     max_requests: int = Field(default=1024, ge=1)
+    queue: int = Field(default=20_000, ge=1)
+    oldest_every: int = Field(default=4, ge=1)
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
@@ -137,6 +156,7 @@ class TrainerSettings(Section):
     )
     max_records: int = Field(default=2_000_000, ge=1000)
     seed: int = 0
+    budget: TrainerBudget = TrainerBudget()
 
 
 class ScorerSettings(Section):

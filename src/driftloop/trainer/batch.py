@@ -1,123 +1,152 @@
-"""Requests as they came, and the messages that answer them."""
+"""A round: what is chosen of the requests that wait, and the messages that answer them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from confluent_kafka import Message
+import msgspec
 
-from driftloop.errors import MessageError
 from driftloop.kafka.dead_letters import to_message
-from driftloop.messages import Event, RetrainRequested, decode, encode, new_traceparent, next_span
-from driftloop.messages.envelope import header
-from driftloop.records import DeadLetter
-from driftloop.settings import TopicSettings
-from driftloop.trainer import publish
+from driftloop.messages import Event, encode, new_traceparent, next_span
+from driftloop.settings import Settings, TopicSettings
+from driftloop.trainer import publish, waiting
+from driftloop.trainer.budget import next_day_ms
 from driftloop.trainer.history import History
+from driftloop.trainer.inbox import Place
 from driftloop.trainer.job import Check
+from driftloop.trainer.queue import Choice, Turns, choose, evaluate
+from driftloop.trainer.tickets import Ticket
 from driftloop.trainer.work import Result, Trainer, finish
+from driftloop.trainer.worth import Worth
 
 _SOURCE = "driftloop/trainer"
 
 
-class Ticket(NamedTuple):
-    """A message of the topic of requests.
+@dataclass(slots=True, eq=False)
+class Round:
+    """Everything that waits, of which the best are served together.
 
     Attributes:
-        partition: Where it lies.
-        offset: Likewise.
-        assignment: Under which assignment of the partition it was read.
-        request: What it holds, or None.
-        letter: Why it holds no request, or None.
-        trace: The request's ``traceparent``.
+        tickets: All of it.
+        turns: Of the round before.
+        began: When, by the monotonic clock.
+        chosen: Tickets of the requests that are trained, once they are chosen.
     """
-
-    partition: int
-    offset: int
-    assignment: int
-    request: RetrainRequested | None
-    letter: DeadLetter | None
-    trace: str
-
-
-@dataclass(slots=True, eq=False)
-class Batch:
-    """Tickets that are served together."""
 
     tickets: list[Ticket]
+    turns: Turns
     began: float = field(default_factory=time.monotonic)
+    chosen: list[Ticket] | None = None
 
 
-def read_ticket(message: Message, assignment: int) -> Ticket:
-    """Read a message; what is no request becomes a dead letter."""
-    partition, offset = message.partition() or 0, message.offset() or 0
-    headers: Any = message.headers() or []
-    value = message.value()
-    request, letter = None, None
-    try:
-        request = _request(headers, value)
-    except MessageError as error:
-        topic = message.topic() or ""
-        letter = DeadLetter(
-            topic=topic,
-            partition=partition,
-            offset=offset,
-            timestamp_ms=message.timestamp()[1],
-            key=message.key(),
-            value=value,
-            reason="bad-event",
-            detail=f"{topic}[{partition}]@{offset}: {error}",
-        )
-    return Ticket(partition, offset, assignment, request, letter, header(headers, "traceparent"))
+class Served(NamedTuple):
+    """What came of a round.
 
-
-def _request(
-    headers: list[tuple[str, bytes | str | None]], value: bytes | None
-) -> RetrainRequested:
-    event = decode(headers, value)
-    if not isinstance(event, RetrainRequested):
-        raise MessageError(f"an event of type {RetrainRequested.type}, got {event.type}")
-    return event
-
-
-def serve(batch: Batch, trainer: Trainer, history: History, check: Check) -> list[Result]:
-    """Find the outcome of each request of a batch that has none yet, each once.
-
-    The newest request of a stream is trained; the older ones are superseded by it.
+    Attributes:
+        results: One a request that is finished now.
+        done: Places of the tickets whose request has an outcome, of this round or an older one.
+        turns: For the next round.
+        more: Whether requests wait that may go at once.
+        wake_ms: When those may go whose budget is spent, or None where there are none.
     """
-    history.catch_up({ticket.partition for ticket in batch.tickets}, check)
-    waiting: dict[str, RetrainRequested] = {}
-    for ticket in batch.tickets:
-        request = ticket.request
-        if request is not None and request.id not in history.finished:
-            waiting.setdefault(request.id, request)
-    newest = {request.stream: request for request in waiting.values()}
-    results = trainer.run(list(newest.values()), history.current_of, check)
-    now_ms = round(time.time() * 1000)
-    for request in waiting.values():
-        by = newest[request.stream]
-        if by.id != request.id:
-            detail = f"superseded by the stream's newer request {by.id}"
-            finished = finish(request, "superseded", "newer-request", detail, now_ms)
-            results.append(Result(request, finished, None))
-    return results
+
+    results: list[Result]
+    done: set[Place]
+    turns: Turns
+    more: bool
+    wake_ms: int | None
+
+
+def serve(
+    round_: Round,
+    trainer: Trainer,
+    history: History,
+    worth: Worth,
+    settings: Settings,
+    check: Check,
+    now_ms: Callable[[], int] = lambda: round(time.time() * 1000),
+) -> Served:
+    """Choose of the requests that have no outcome yet, train those, and say what superseded others.
+
+    See `driftloop.trainer.queue` for who is chosen, `driftloop.trainer.waiting` for who is
+    superseded.
+    """
+    history.catch_up({ticket.partition for ticket in round_.tickets}, check)
+    open_ = [
+        (ticket.request, ticket.at_ms)
+        for ticket in round_.tickets
+        if ticket.request is not None and ticket.request.id not in history.finished
+    ]
+    still, superseded = waiting.settle(open_, lambda one: history.current_of(one).event)
+    choice = _choose(round_, still, worth, settings, now_ms())
+    requests = [entry.request for entry in choice.chosen]
+    ids = {request.id for request in requests}
+    round_.chosen = [one for one in round_.tickets if one.request and one.request.id in ids]
+    results = trainer.run(requests, history.current_of, check) if requests else []
+    for one in superseded:
+        finished = finish(one.request, "superseded", one.reason, one.detail, now_ms())
+        results.append(Result(one.request, finished, None))
+    results = [_promised(one, settings) for one in results]
+    now = {one.request.id for one in results}
+    held = [entry for entry in choice.waits if choice.held(entry)]
+    return Served(
+        results=results,
+        done={
+            ticket.place
+            for ticket in round_.tickets
+            if ticket.request
+            and (ticket.request.id in now or ticket.request.id in history.finished)
+        },
+        turns=choice.turns,
+        more=len(held) < len(choice.waits),
+        wake_ms=next_day_ms(now_ms()) if held else None,
+    )
+
+
+def _choose(
+    round_: Round, still: Sequence[waiting.Waiting], worth: Worth, settings: Settings, now_ms: int
+) -> Choice:
+    return choose(
+        evaluate(still, worth.ledger, settings.profiles),
+        settings.trainer.max_requests,
+        round_.turns,
+        lambda profile: worth.budget.left(profile, now_ms),
+        settings.trainer.oldest_every,
+    )
+
+
+def _promised(result: Result, settings: Settings) -> Result:
+    """With the promise on the outcome: what was saved is compared with it later."""
+    profile = settings.profiles.get(result.request.profile)
+    promised = waiting.promised(result.request, profile)
+    return result._replace(finished=msgspec.structs.replace(result.finished, promised=promised))
 
 
 def outgoing(
-    tickets: Sequence[Ticket], results: Sequence[Result], topics: TopicSettings
+    tickets: Sequence[Ticket],
+    letters: Sequence[Ticket],
+    results: Sequence[Result],
+    topics: TopicSettings,
 ) -> tuple[list[publish.Message], list[Result]]:
     """Messages that answer tickets, and the results that they tell of.
 
     Everything about a stream goes to the partition of its request, whoever chose it.
+
+    Args:
+        tickets: Those that still belong to this trainer; results of others are left out.
+        letters: Those that become dead letters now.
+        results: What came of the round.
+        topics: Names of the topics.
     """
     first: dict[str, Ticket] = {}
     messages = []
     for ticket in tickets:
         if ticket.request is not None:
             first.setdefault(ticket.request.id, ticket)
+    for ticket in letters:
         if ticket.letter is not None:
             letter = to_message(ticket.letter)
             messages.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -20,12 +20,13 @@ from confluent_kafka.admin import AdminClient
 from driftloop.errors import KafkaUnavailableError, MessageError
 from driftloop.kafka import codes
 from driftloop.logs import client_logger
-from driftloop.messages import ModelPublished, RetrainRequested, TrainingFinished, decode
-from driftloop.trainer.job import Check
+from driftloop.messages import Event, ModelPublished, RetrainRequested, TrainingFinished, decode
 
 _BATCH = 5000
 _POLL_SECONDS = 0.1
 _log = structlog.get_logger(__name__)
+
+Place = tuple[str, int]
 
 
 class Current(NamedTuple):
@@ -39,22 +40,35 @@ class History:
     """Follows ``driftloop.models`` and ``driftloop.trainings`` in the partitions of a trainer.
 
     Requests, outcomes and versions of a stream lie in the same partition of their topics, so a
-    trainer reads only what belongs to the requests that it is given.
+    trainer reads only what belongs to the requests that it is given; and outcomes of all others,
+    as far as they go, for what a fleet's trainings saved, took and may still take.
 
     Args:
         client: Client properties.
         models: Name of the topic of versions.
         trainings: Name of the topic of outcomes.
+        partitions: Of the topic of outcomes, from which to follow those of other trainers.
+        listeners: Told of each event of the topic of outcomes, once.
 
     Attributes:
         current: Newest version of each stream.
         finished: Ids of the requests that have an outcome.
     """
 
-    def __init__(self, client: Mapping[str, Any], models: str, trainings: str) -> None:
+    def __init__(
+        self,
+        client: Mapping[str, Any],
+        models: str,
+        trainings: str,
+        *,
+        partitions: int = 0,
+        listeners: Sequence[Callable[[Event], None]] = (),
+    ) -> None:
         self.current: dict[str, Current] = {}
         self.finished: set[str] = set()
         self._models, self._trainings = models, trainings
+        self._elsewhere = [(trainings, partition) for partition in range(partitions)]
+        self._listeners = listeners
         self._client = dict(client)
         self._admin: AdminClient | None = None
         self._consumer = Consumer(
@@ -70,13 +84,16 @@ class History:
             },
             logger=client_logger(),
         )
-        self._positions: dict[tuple[str, int], int] = {}
+        self._positions: dict[Place, int] = {}
 
-    def catch_up(self, partitions: Iterable[int], check: Check, *, timeout: float = 60.0) -> None:
+    def catch_up(
+        self, partitions: Iterable[int], check: Callable[[], None], *, timeout: float = 60.0
+    ) -> None:
         """Read all that was written to these partitions until now.
 
         Waits for open transactions to end: an outcome that a trainer wrote just before it died is
-        then seen, or known to be aborted.
+        then seen, or known to be aborted. Outcomes in other partitions are read up to the first
+        open transaction.
 
         Args:
             partitions: Partition numbers; once given, they are followed for good.
@@ -91,13 +108,12 @@ class History:
             for partition in sorted(set(partitions))
             for topic in (self._models, self._trainings)
         ]
-        new = [place for place in wanted if place not in self._positions]
-        if new:
-            self._consumer.incremental_assign(
-                [TopicPartition(*place, OFFSET_BEGINNING) for place in new]
-            )
-            self._positions.update(dict.fromkeys(new, 0))
-        targets = self._ends(wanted, timeout)
+        elsewhere = [place for place in self._elsewhere if place not in wanted]
+        self._follow([*wanted, *elsewhere])
+        targets = {
+            **self._ends(wanted, timeout, IsolationLevel.READ_UNCOMMITTED),
+            **self._ends(elsewhere, timeout, IsolationLevel.READ_COMMITTED),
+        }
         deadline = time.monotonic() + timeout
         while behind := [place for place, end in targets.items() if self._positions[place] < end]:
             check()
@@ -113,6 +129,14 @@ class History:
                     "transaction stays open"
                 )
 
+    def _follow(self, places: Iterable[Place]) -> None:
+        new = [place for place in places if place not in self._positions]
+        if new:
+            self._consumer.incremental_assign(
+                [TopicPartition(*place, OFFSET_BEGINNING) for place in new]
+            )
+            self._positions.update(dict.fromkeys(new, 0))
+
     def current_of(self, request: RetrainRequested) -> Current:
         """Newest version of a request's stream."""
         return self.current.get(request.stream, Current(None, 0))
@@ -121,11 +145,15 @@ class History:
         """End the connection."""
         self._consumer.close()
 
-    def _ends(self, wanted: list[tuple[str, int]], timeout: float) -> dict[tuple[str, int], int]:
+    def _ends(
+        self, wanted: list[Place], timeout: float, isolation: IsolationLevel
+    ) -> dict[Place, int]:
+        if not wanted:
+            return {}
         self._admin = self._admin or AdminClient({"log_level": 2, **self._client})
         futures = self._admin.list_offsets(
             {TopicPartition(*place): codes.LATEST for place in wanted},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            isolation_level=isolation,
             request_timeout=timeout,
         )
         ends = {}
@@ -174,4 +202,7 @@ class History:
             self.current[event.stream] = Current(event, sequence)
         elif isinstance(event, TrainingFinished):
             self.finished.add(event.request_id)
+        if place[0] == self._trainings:
+            for listener in self._listeners:
+                listener(event)
         return True

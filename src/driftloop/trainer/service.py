@@ -1,9 +1,10 @@
 """The trainer's loop: requests from Kafka, batches to a worker thread, outcomes to Kafka.
 
 The main thread alone talks to the consumer group and never blocks for long, so no rebalance takes
-work away because training takes time. A worker thread trains one batch; the partitions are paused
-meanwhile. What it found is published in one transaction with the offsets of its requests, unless
-their partition was taken away: then the new owner serves them again.
+work away because training takes time. It reads all that waits; a worker thread chooses the best of
+it and trains one batch. What it found is published in one transaction with the offsets that all
+requests before are finished at, unless their partition was taken away: then the new owner serves
+them again.
 """
 
 from __future__ import annotations
@@ -30,15 +31,20 @@ from driftloop.kafka.topics import driftloop_topics, ensure_topics, partition_co
 from driftloop.logs import client_logger
 from driftloop.settings import Settings
 from driftloop.trainer import publish
-from driftloop.trainer.batch import Batch, Ticket, outgoing, read_ticket, serve
+from driftloop.trainer.batch import Round, Served, outgoing, serve
 from driftloop.trainer.history import History
+from driftloop.trainer.inbox import Inbox
 from driftloop.trainer.job import CancelledTrainingError
-from driftloop.trainer.metrics import observe
+from driftloop.trainer.metrics import observe, observe_queue
+from driftloop.trainer.pace import RETRY_SECONDS, Pace
+from driftloop.trainer.queue import Turns
+from driftloop.trainer.tickets import read_ticket
 from driftloop.trainer.train import device_of
 from driftloop.trainer.work import Result, Trainer
+from driftloop.trainer.worth import Worth
 
 _POLL_SECONDS = 0.1
-_RETRY_SECONDS = 2.0
+_SHOW_SECONDS = 1.0
 _STOP_SECONDS = 5.0
 _ALONE_SECONDS = 30.0
 _T = TypeVar("_T")
@@ -51,12 +57,12 @@ class _StoppedError(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """A batch in the worker thread."""
+    """A round in the worker thread."""
 
-    batch: Batch
+    round: Round
     thread: threading.Thread
     cancelled: threading.Event
-    results: list[Result] | None = None
+    served: Served | None = None
     error: BaseException | None = None
 
 
@@ -93,12 +99,14 @@ class TrainerService:
         self._heartbeat = Heartbeat(settings.home, "trainer")
         self._stopping = threading.Event()
         self.member = ""
-        self._owned: dict[int, int] = {}  # partition: how many assignments came before this one
-        self._assignments = 0
+        most = settings.trainer.max_requests
+        self._inbox = Inbox(settings.trainer.queue)
+        self._pace = Pace(settings.trainer.linger.total_seconds(), most, once=once)
+        self._worth = Worth(settings)
+        self._turns = Turns()
         self._ended: set[int] = set()
-        self._pending: list[Ticket] = []
-        self._since = 0.0
-        self._not_before = 0.0
+        self._paused = False
+        self._shown = 0.0
         self._work: _Work | None = None
 
     def stop(self) -> None:
@@ -112,13 +120,19 @@ class TrainerService:
             KafkaError: Something that waiting does not cure; says what to do.
         """
         try:
-            self._patiently(self._check_topics)
+            partitions = self._patiently(self._check_topics)
             publisher = publish.Publisher(
                 self._client, f"driftloop-trainer-{self._instance}", self._breathe
             )
         except _StoppedError:
             return
-        history = History(self._client, self._topics.models, self._topics.trainings)
+        history = History(
+            self._client,
+            self._topics.models,
+            self._topics.trainings,
+            partitions=partitions,
+            listeners=[self._worth.take],
+        )
         consumer = self._subscribed()
         _log.info(
             "trainer.started",
@@ -143,6 +157,7 @@ class TrainerService:
     def _subscribed(self) -> Consumer:
         """A new member of the group."""
         self.member = f"driftloop-trainer-{self._instance}-{secrets.token_hex(4)}"
+        self._paused = False
         # A trainer with a name of its own is a static member: after a crash it takes its partitions
         # up at once. Any other is let go by the group after the session's timeout.
         static = {"group.instance.id": self._instance} if self._settings.trainer.instance else {}
@@ -176,42 +191,53 @@ class TrainerService:
         began = time.monotonic()
         while not self._stopping.is_set():
             self._heartbeat.beat()
-            room = self._work is None and len(self._pending) < self._settings.trainer.max_requests
-            message = consumer.poll(_POLL_SECONDS if not room else self._patience())
+            self._show()
+            self._make_room(consumer)
+            message = consumer.poll(self._pace.patience(time.monotonic()))
             if message is not None and not self._receive(message):
                 return False
             if self._work is not None:
                 if not self._work.thread.is_alive():
                     self._finish(consumer, publisher)
             elif self._due():
-                self._start(consumer, history)
+                self._start(history)
             elif self._once and self._done(began):
                 return True
         return True
 
-    def _patience(self) -> float:
-        """Seconds to wait for the next request."""
-        if not self._pending:
-            return _POLL_SECONDS
-        left = self._since + self._settings.trainer.linger.total_seconds() - time.monotonic()
-        return min(max(left, 0.0), _POLL_SECONDS)
+    def _show(self) -> None:
+        """Bring the metrics up to date, once a second."""
+        now = time.monotonic()
+        if now >= self._shown + _SHOW_SECONDS:
+            self._shown = now
+            observe_queue(self._inbox, self._worth.budget, self._settings.profiles, _now_ms())
+
+    def _make_room(self, consumer: Consumer) -> None:
+        """Read no more while the inbox is full."""
+        if self._inbox.full == self._paused:
+            return
+        self._paused = self._inbox.full
+        (consumer.pause if self._paused else consumer.resume)(self._partitions())
+        if self._paused:
+            _log.warning(
+                "trainer.queue_full",
+                requests=self._inbox.requests,
+                advice="the best of these are chosen; raise trainer.queue to choose from more",
+            )
+
+    @property
+    def _drained(self) -> bool:
+        return self._inbox.full or self._ended >= set(self._inbox.partitions)
 
     def _done(self, began: float) -> bool:
-        if self._pending:
+        if len(self._inbox) and not self._pace.settled:
             return False
-        if not self._assignments or not self._owned:  # others of the group may have all of it
+        if not self._inbox.partitions:  # others of the group may have all of it
             return time.monotonic() - began > _ALONE_SECONDS
-        return self._ended >= self._owned.keys()
+        return self._drained
 
     def _due(self) -> bool:
-        now = time.monotonic()
-        if not self._pending or now < self._not_before:
-            return False
-        if len(self._pending) >= self._settings.trainer.max_requests:
-            return True
-        if self._once and self._ended >= self._owned.keys():
-            return True
-        return now >= self._since + self._settings.trainer.linger.total_seconds()
+        return self._pace.due(time.monotonic(), _now_ms(), len(self._inbox), drained=self._drained)
 
     def _receive(self, message: Message) -> bool:
         """Take a request in; False where the consumer is of no use any more."""
@@ -235,12 +261,10 @@ class TrainerService:
                 _log.warning("trainer.consumer_error", error=error.name(), why=error.str())
             return True
         self._ended.discard(partition)
-        assignment = self._owned.get(partition)
-        if assignment is None:
-            return True
-        if not self._pending:
-            self._since = time.monotonic()
-        self._pending.append(read_ticket(message, assignment))
+        assignment = self._inbox.assignment(partition)
+        if assignment is not None:
+            self._pace.arrived(time.monotonic())
+            self._inbox.add(read_ticket(message, assignment))
         return True
 
     def _look_for_rival(self) -> None:
@@ -262,36 +286,31 @@ class TrainerService:
         _log.warning("trainer.member_renewed", instance=self._instance, group=group)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._assignments += 1
         consumer.incremental_assign(partitions)
-        for one in partitions:
-            self._owned[one.partition] = self._assignments
-            self._ended.discard(one.partition)
-        if self._work is not None and partitions:
+        self._inbox.assign(one.partition for one in partitions)
+        self._ended -= {one.partition for one in partitions}
+        if self._paused and partitions:
             consumer.pause(partitions)
-        _log.info("trainer.partitions_assigned", partitions=sorted(self._owned))
+        _log.info("trainer.partitions_assigned", partitions=self._inbox.partitions)
 
     def _on_revoke(self, consumer: Consumer | None, partitions: list[TopicPartition]) -> None:
         del consumer  # the client unassigns by itself
-        for one in partitions:
-            self._owned.pop(one.partition, None)
-            self._ended.discard(one.partition)
-        self._pending = [ticket for ticket in self._pending if self._owns(ticket)]
-        if self._work is not None and not any(map(self._owns, self._work.batch.tickets)):
-            self._work.cancelled.set()
+        self._inbox.revoke(one.partition for one in partitions)
+        self._ended -= {one.partition for one in partitions}
+        work = self._work
+        if work is not None:
+            wanted = work.round.tickets if work.round.chosen is None else work.round.chosen
+            if not any(map(self._inbox.owns, wanted)):
+                work.cancelled.set()
         if partitions:
             _log.info(
                 "trainer.partitions_revoked", partitions=sorted(one.partition for one in partitions)
             )
 
-    def _owns(self, ticket: Ticket) -> bool:
-        return self._owned.get(ticket.partition) == ticket.assignment
-
-    def _start(self, consumer: Consumer, history: History) -> None:
+    def _start(self, history: History) -> None:
         """Hand what waits to a worker thread."""
-        most = self._settings.trainer.max_requests
-        batch = Batch(self._pending[:most])
-        self._pending = self._pending[most:]
+        round_ = Round(self._inbox.tickets, self._turns)
+        self._pace.begun()
         cancelled = threading.Event()
 
         def check() -> None:
@@ -300,61 +319,64 @@ class TrainerService:
 
         def target() -> None:
             try:
-                work.results = serve(batch, self._trainer, history, check)
+                work.served = serve(
+                    round_, self._trainer, history, self._worth, self._settings, check
+                )
             except BaseException as error:  # noqa: BLE001  # told to the main thread
                 work.error = error
 
         thread = threading.Thread(target=target, name="driftloop-trainer", daemon=True)
-        work = self._work = _Work(batch, thread, cancelled)
-        consumer.pause(self._partitions())
-        _log.info("trainer.batch_begun", requests=len(batch.tickets))
+        work = self._work = _Work(round_, thread, cancelled)
+        _log.info("trainer.batch_begun", requests=len(round_.tickets))
         thread.start()
 
     def _finish(self, consumer: Consumer, publisher: publish.Publisher) -> None:
-        """Publish what the worker thread found, or take the batch back."""
+        """Publish what the worker thread found, or serve it anew."""
         work = self._work
         if work is None:
             return
-        error = work.error
-        if error is None:
-            self._publish(work, consumer, publisher)
-            if any(map(self._owns, work.batch.tickets)):
+        error, served = work.error, work.served
+        if served is not None:
+            if not self._publish(work.round, served, consumer, publisher):
                 return  # not published yet: tried again at the next turn
         elif isinstance(error, KafkaUnavailableError | KafkaException):
             _log.warning("trainer.batch_retried", why=str(error))
-            self._take_back(work)
-        elif not isinstance(error, CancelledTrainingError):
+            self._pace.retry(time.monotonic())
+        elif isinstance(error, CancelledTrainingError):
+            self._pace.ended(more=True, wake_ms=None)
+        elif error is not None:
             raise error
         self._work = None
-        if self._owned:
-            consumer.resume(self._partitions())
 
-    def _take_back(self, work: _Work) -> None:
-        kept = [ticket for ticket in work.batch.tickets if self._owns(ticket)]
-        self._pending = kept + self._pending
-        self._not_before = time.monotonic() + _RETRY_SECONDS
-
-    def _publish(self, work: _Work, consumer: Consumer, publisher: publish.Publisher) -> None:
-        tickets = [ticket for ticket in work.batch.tickets if self._owns(ticket)]
-        if not tickets:
-            return
-        results = work.results or []
-        messages, kept = outgoing(tickets, results, self._topics)
-        ends = {ticket.partition: ticket.offset + 1 for ticket in tickets}
+    def _publish(
+        self, round_: Round, served: Served, consumer: Consumer, publisher: publish.Publisher
+    ) -> bool:
+        """Whether the round is over: published, or to be served anew."""
+        tickets = [ticket for ticket in round_.tickets if self._inbox.owns(ticket)]
+        plan = self._inbox.plan({one.place for one in tickets if one.place in served.done})
+        messages, kept = outgoing(tickets, plan.letters, served.results, self._topics)
         offsets = [
-            TopicPartition(self._topics.retrain, partition, end)
-            for partition, end in sorted(ends.items())
+            TopicPartition(self._topics.retrain, partition, offset)
+            for partition, offset in plan.offsets.items()
         ]
-        try:
-            if not publisher.publish(messages, offsets, consumer):
-                return
-        except publish.RenewedError as error:
-            _log.warning("trainer.outcomes_unknown", why=str(error))
-            self._take_back(work)
-            work.batch.tickets.clear()
-            return
-        work.batch.tickets.clear()
-        seconds = time.monotonic() - work.batch.began
+        if offsets:
+            try:
+                if not publisher.publish(messages, offsets, consumer):
+                    return False
+            except publish.RenewedError as error:
+                _log.warning("trainer.outcomes_unknown", why=str(error))
+                self._pace.retry(time.monotonic())
+                return True
+            self._inbox.settle(plan)
+        self._turns = served.turns
+        self._pace.ended(more=served.more, wake_ms=served.wake_ms)
+        if served.done:
+            self._tell(round_, kept)
+        return True
+
+    def _tell(self, round_: Round, kept: Sequence[Result]) -> None:
+        """Count, log and report what was published."""
+        seconds = time.monotonic() - round_.began
         observe(kept, seconds)
         for one in kept:
             _log.info(
@@ -368,7 +390,7 @@ class TrainerService:
         self._report(kept, seconds)
 
     def _partitions(self) -> list[TopicPartition]:
-        return [TopicPartition(self._topics.retrain, partition) for partition in self._owned]
+        return [TopicPartition(self._topics.retrain, one) for one in self._inbox.partitions]
 
     def _abandon(self) -> None:
         """Give up the batch in work; nothing of it was published."""
@@ -394,11 +416,12 @@ class TrainerService:
                 return call()
             except KafkaUnavailableError as error:
                 _log.warning("kafka.waiting", why=str(error))
-                deadline = time.monotonic() + _RETRY_SECONDS
+                deadline = time.monotonic() + RETRY_SECONDS
                 while time.monotonic() < deadline:
                     self._breathe()
 
-    def _check_topics(self) -> None:
+    def _check_topics(self) -> int:
+        """See that the topics are there; how many partitions each has."""
         names = [self._topics.retrain, self._topics.models, self._topics.trainings]
         if self._topics.create:
             ensure_topics(self._client, driftloop_topics(self._topics))
@@ -411,3 +434,8 @@ class TrainerService:
         if len(set(counts.values())) > 1:
             shown = ", ".join(f"{name} {counts[name]}" for name in names)
             raise KafkaError(f"these topics must have the same number of partitions, got {shown}")
+        return counts[self._topics.retrain]
+
+
+def _now_ms() -> int:
+    return round(time.time() * 1000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from driftloop.kafka.topics import driftloop_topics
-from driftloop.messages import EVENT_TYPES
 from driftloop.settings import TopicSettings
 
 
@@ -13,7 +12,7 @@ def test_every_role_has_a_topic_by_its_configured_name() -> None:
     assert specs.keys() == set(settings.names.values())
     assert "prod.retrain" in specs
     assert "driftloop.retrain" not in specs
-    assert len(specs) == len(EVENT_TYPES) + 1  # one for each type of event, and dead letters
+    assert len(specs) == len(settings.names)
     assert {(spec.partitions, spec.replication_factor) for spec in specs.values()} == {(3, 2)}
 
 

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftloop.errors import MessageError
-from driftloop.messages import EVENT_TYPES, Command, Event, decode, encode, next_span
+from driftloop.messages import (
+    EVENT_TYPES,
+    Command,
+    Event,
+    ModelPublished,
+    StreamStatus,
+    decode,
+    encode,
+    next_span,
+)
 from driftloop.messages.envelope import header
 from tests.strategies import BY_TYPE, events, headers
 
@@ -142,3 +151,39 @@ def test_a_message_error_tells_the_rule(
 
 def test_every_event_type_has_a_strategy() -> None:
     assert set(BY_TYPE) == set(EVENT_TYPES.values())
+
+
+def test_an_event_that_was_written_before_a_field_was_added_is_read() -> None:
+    """As they lie on topics that are kept for a year, or compacted."""
+    published = {
+        "id": "m",
+        "stream": "s",
+        "profile": "p",
+        "version": "v1",
+        "sequence": 1,
+        "parent_version": None,
+        "kind": "linear",
+        "uri": "u",
+        "sha256": "h",
+        "format": "f",
+        "champion": None,
+        "challenger": {},
+        "data": [],
+        "request_id": "r",
+        "published_at": 1,
+        "cost": {"seconds": 1.0, "records": 2, "device": "cpu"},
+    }
+    event = decode([("ce_type", b"driftloop.model.published.v1")], json.dumps(published).encode())
+    assert isinstance(event, ModelPublished)
+    assert (event.action, event.parent_uri, event.parent_sha256) == ("trained", None, None)
+    status = {
+        "id": "s",
+        "stream": "s",
+        "profile": "p",
+        "state": "monitoring",
+        "model_version": None,
+        "event_time": None,
+    }
+    event = decode([("ce_type", b"driftloop.stream.status.v1")], json.dumps(status).encode())
+    assert isinstance(event, StreamStatus)
+    assert (event.trial, event.judged, event.saved) == ("", 0, 0.0)

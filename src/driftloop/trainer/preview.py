@@ -1,0 +1,231 @@
+"""The queue as a trainer of the group would find it now; reads Kafka, and changes nothing.
+
+It joins no group and commits nothing. One trainer orders the partitions that it owns; this is the
+order of all of them, as a group of one would serve them. A request that is in training at this
+moment has no outcome yet, and is shown as one that waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from driftloop.errors import KafkaError
+from driftloop.kafka.topics import partition_counts
+from driftloop.messages import RetrainRequested
+from driftloop.settings import Settings
+from driftloop.trainer.backlog import pinned_streams, waiting_tickets
+from driftloop.trainer.budget import next_day_ms
+from driftloop.trainer.history import History
+from driftloop.trainer.queue import Choice, Entry, Turns, choose, evaluate
+from driftloop.trainer.tickets import Ticket
+from driftloop.trainer.waiting import Precedence, Superseded, settle
+from driftloop.trainer.worth import Worth
+
+_GROUNDS = {
+    Precedence.COMMAND: "ordered or approved by a person",
+    Precedence.INITIAL: "the stream's first model",
+}
+
+
+class Row(NamedTuple):
+    """A request of the queue.
+
+    Attributes:
+        rank: Its place, from 1; None where it is not served today.
+        stream: Whose model.
+        profile: The stream's.
+        request_id: Of the request.
+        reason: ``policy``, ``command`` or ``initial``.
+        age: Seconds since it, or one that it supersedes, was asked.
+        saving: Expected loss saved on a window's worth of records, or its worth in money where the
+            policy has a price.
+        ratio: By which the promise was corrected.
+        seconds: Expected seconds of training.
+        value: `saving` a second.
+        records: To train on, at most.
+        state: ``served``, ``budget`` (waits for the next day) or ``superseded``.
+        pinned: Whether a person has pinned the stream's version.
+        why: Why here, in words.
+    """
+
+    rank: int | None
+    stream: str
+    profile: str
+    request_id: str
+    reason: str
+    age: float
+    saving: float
+    ratio: float
+    seconds: float
+    value: float
+    records: int
+    state: Literal["served", "budget", "superseded"]
+    pinned: bool
+    why: str
+
+
+class Spending(NamedTuple):
+    """A profile's budget: seconds of this UTC day."""
+
+    profile: str
+    limit: float
+    spent: float
+    left: float
+
+
+class Preview(NamedTuple):
+    """What waits.
+
+    Attributes:
+        rows: Those that are served, in their order; those that wait for a budget; those that are
+            superseded.
+        batch: How many of them the first batch trains.
+        unreadable: Messages that are no request, and become dead letters.
+        budgets: Of each profile that has one.
+        resets_ms: When the next UTC day begins, milliseconds since the epoch.
+    """
+
+    rows: list[Row]
+    batch: int
+    unreadable: int
+    budgets: list[Spending]
+    resets_ms: int
+
+
+def preview(settings: Settings, now_ms: int) -> Preview:
+    """Read what waits from Kafka, and put it in order.
+
+    Raises:
+        KafkaUnavailableError: No broker answers.
+        KafkaError: Topics are missing.
+    """
+    client, topics = settings.kafka.client(), settings.topics
+    names = [topics.retrain, topics.models, topics.trainings]
+    counts = partition_counts(client, names)
+    missing = [name for name in names if name not in counts]
+    if missing:
+        raise KafkaError(
+            f"topics {', '.join(missing)} are missing: 'driftloop monitor' and 'driftloop trainer' "
+            "make them where topics.create is true"
+        )
+    tickets = waiting_tickets(settings, counts[topics.retrain])
+    worth = Worth(settings)
+    history = History(client, topics.models, topics.trainings, listeners=[worth.take])
+    try:
+        history.catch_up(range(counts[topics.trainings]), lambda: None)
+    finally:
+        history.close()
+    return arranged(settings, tickets, history, worth, pinned_streams(settings), now_ms)
+
+
+def arranged(
+    settings: Settings,
+    tickets: Iterable[Ticket],
+    history: History,
+    worth: Worth,
+    pinned: set[str],
+    now_ms: int,
+) -> Preview:
+    """The queue of these tickets."""
+    tickets = list(tickets)
+    open_ = [
+        (one.request, one.at_ms)
+        for one in tickets
+        if one.request is not None and one.request.id not in history.finished
+    ]
+    asked = {request.id: at_ms for request, at_ms in reversed(open_)}
+    still, superseded = settle(open_, lambda one: history.current_of(one).event)
+    entries = evaluate(still, worth.ledger, settings.profiles)
+    choice = choose(
+        entries,
+        len(entries),
+        Turns(),
+        lambda profile: worth.budget.left(profile, now_ms),
+        settings.trainer.oldest_every,
+    )
+    rows = [
+        *_served(choice, now_ms, pinned),
+        *(_row(one, now_ms, pinned, "budget", _over(one)) for one in choice.waits),
+        *(_gone(one, now_ms - asked[one.request.id], pinned) for one in superseded),
+    ]
+    return Preview(
+        rows=rows,
+        batch=min(len(choice.chosen), settings.trainer.max_requests),
+        unreadable=sum(one.letter is not None for one in tickets),
+        budgets=_budgets(settings, worth, now_ms),
+        resets_ms=next_day_ms(now_ms),
+    )
+
+
+def _served(choice: Choice, now_ms: int, pinned: set[str]) -> list[Row]:
+    """Those that have a place, and whether they have it by their worth or by their age."""
+    rows: list[Row] = []
+    best: Entry | None = None
+    for rank, entry in reversed(list(enumerate(choice.chosen, 1))):
+        if best is None or entry.by_value < best.by_value:
+            best = entry
+        why = _GROUNDS.get(entry.waiting.precedence, "by value")
+        if entry is not best:
+            why = "waits longest"
+        rows.append(_row(entry, now_ms, pinned, "served", why)._replace(rank=rank))
+    return rows[::-1]
+
+
+def _over(entry: Entry) -> str:
+    return f"the budget of profile {entry.request.profile} is spent for today"
+
+
+def _row(
+    entry: Entry,
+    now_ms: int,
+    pinned: set[str],
+    state: Literal["served", "budget", "superseded"],
+    why: str,
+) -> Row:
+    request = entry.request
+    return Row(
+        rank=None,
+        stream=request.stream,
+        profile=request.profile,
+        request_id=request.id,
+        reason=request.reason,
+        age=max(now_ms - entry.waiting.since_ms, 0) / 1000,
+        saving=entry.saving,
+        ratio=entry.ratio,
+        seconds=entry.seconds,
+        value=entry.value,
+        records=entry.records,
+        state=state,
+        pinned=request.stream in pinned,
+        why=why,
+    )
+
+
+def _gone(one: Superseded, age_ms: int, pinned: set[str]) -> Row:
+    request: RetrainRequested = one.request
+    return Row(
+        rank=None,
+        stream=request.stream,
+        profile=request.profile,
+        request_id=request.id,
+        reason=request.reason,
+        age=max(age_ms, 0) / 1000,
+        saving=0.0,
+        ratio=1.0,
+        seconds=0.0,
+        value=0.0,
+        records=0,
+        state="superseded",
+        pinned=request.stream in pinned,
+        why=one.detail,
+    )
+
+
+def _budgets(settings: Settings, worth: Worth, now_ms: int) -> list[Spending]:
+    found = []
+    for profile in settings.profiles:
+        limit, left = worth.budget.limit(profile), worth.budget.left(profile, now_ms)
+        if limit is not None and left is not None:
+            found.append(Spending(profile, limit, worth.budget.spent(profile, now_ms), left))
+    return found

@@ -1,0 +1,73 @@
+"""Messages of the topic of requests, as they were read."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from confluent_kafka import Message
+
+from driftloop.errors import MessageError
+from driftloop.messages import RetrainRequested, decode
+from driftloop.messages.envelope import header
+from driftloop.records import DeadLetter
+
+
+class Ticket(NamedTuple):
+    """A message of the topic of requests.
+
+    Attributes:
+        partition: Where it lies.
+        offset: Likewise.
+        assignment: Under which assignment of the partition it was read.
+        at_ms: Its Kafka timestamp, milliseconds since the epoch.
+        request: What it holds, or None.
+        letter: Why it holds no request, or None.
+        trace: The request's ``traceparent``.
+    """
+
+    partition: int
+    offset: int
+    assignment: int
+    at_ms: int
+    request: RetrainRequested | None
+    letter: DeadLetter | None
+    trace: str
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Partition and offset."""
+        return self.partition, self.offset
+
+
+def read_ticket(message: Message, assignment: int) -> Ticket:
+    """Read a message; what is no request becomes a dead letter."""
+    partition, offset = message.partition() or 0, message.offset() or 0
+    at_ms = message.timestamp()[1]
+    headers: Any = message.headers() or []
+    value = message.value()
+    request, letter = None, None
+    try:
+        request = _request(headers, value)
+    except MessageError as error:
+        topic = message.topic() or ""
+        letter = DeadLetter(
+            topic=topic,
+            partition=partition,
+            offset=offset,
+            timestamp_ms=at_ms,
+            key=message.key(),
+            value=value,
+            reason="bad-event",
+            detail=f"{topic}[{partition}]@{offset}: {error}",
+        )
+    trace = header(headers, "traceparent")
+    return Ticket(partition, offset, assignment, at_ms, request, letter, trace)
+
+
+def _request(
+    headers: list[tuple[str, bytes | str | None]], value: bytes | None
+) -> RetrainRequested:
+    event = decode(headers, value)
+    if not isinstance(event, RetrainRequested):
+        raise MessageError(f"an event of type {RetrainRequested.type}, got {event.type}")
+    return event
