@@ -118,6 +118,17 @@ class ModelStore:
         with contextlib.suppress(Exception):  # who may write need not be allowed to remove
             self._fs.rm_file(file)
 
+    def reach(self) -> None:
+        """See that the store can be read; it need not exist yet.
+
+        Raises:
+            StoreError: It cannot; says where and why.
+        """
+        try:
+            self._fs.exists(self._root)
+        except Exception as error:  # object stores raise what they like
+            raise StoreError(f"cannot read the model store {self._root}: {error!r}") from error
+
     def load(self, uri: str, digest: str) -> ModelArtifact:
         """Read and verify an artifact.
 

@@ -14,6 +14,7 @@ from driftloop.settings.base import Duration, MisfitError, Section, format_durat
 from driftloop.settings.fleet import Fleet
 from driftloop.settings.policy import Policy
 from driftloop.settings.presets import parse_policy
+from driftloop.settings.trials import OptionalCanary, OptionalWatch, Watch
 
 Task = Literal["regression", "binary", "multiclass"]
 Loss = Literal["absolute", "squared", "log_loss", "zero_one"]
@@ -155,6 +156,10 @@ class Training(Section):
         alpha: Level of the test that rejects a challenger.
         refit: Train the accepted challenger again with the held-out records.
         initial: A stream without a model gets one after so many labelled records; 0 for never.
+        rollback_limit: Automatic rollbacks in a row, with no version between them that held its
+            own, after which the policy's retrains wait for a person's ``approve``.
+        canary: The trial of a candidate before it serves.
+        watch: The trial of a version that serves, against its parent.
     """
 
     window: Duration | None = None
@@ -165,6 +170,9 @@ class Training(Section):
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     refit: bool = True
     initial: int = Field(default=0, ge=0)
+    rollback_limit: int = Field(default=2, ge=1, le=100)
+    canary: OptionalCanary = None
+    watch: OptionalWatch = Watch()
 
 
 class Profile(Section):
