@@ -17,7 +17,7 @@ from driftloop.detection.outputs import (
     VersionChanged,
 )
 from driftloop.detection.stream import StreamTracker
-from driftloop.messages import OffsetRange
+from driftloop.messages import ModelPublished, OffsetRange
 from driftloop.records import Columns
 from driftloop.settings import Policy, Profile
 from driftloop.statistics.losses import compute
