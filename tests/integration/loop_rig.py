@@ -8,10 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from driftloop.messages import Cost, Event, ModelPublished, RetrainRequested, event_id
+from driftloop.messages import Cost, Event, ModelPublished, event_id
 from driftloop.models import FORMAT, ModelArtifact, ModelStore
 from tests.integration.monitor_rig import START_MS, MonitorRig
 
@@ -125,23 +124,6 @@ class LoopRig(MonitorRig):
             "request_id": artifact.request_id,
         }
 
-    def ask(self, stream: str, tag: str, data: list[str], version: str) -> RetrainRequested:
-        """A retrain request, as the monitor would send it."""
-        request = RetrainRequested(
-            id=event_id(stream, "p", "retrain", [tag]),
-            stream=stream,
-            profile="numbers",
-            profile_hash="p",
-            reason="command",
-            policy="never",
-            grounds=[],
-            data=data,
-            current_version=version,
-            decided_at=START_MS,
-        )
-        self.send(self.settings.topics.retrain, request)
-        return request
-
 
 def spoilt(version: str) -> Callable[[ModelArtifact], ModelArtifact]:
     """A model that predicts the opposite, trained by nobody."""
@@ -161,15 +143,12 @@ def same(version: str) -> Callable[[ModelArtifact], ModelArtifact]:
 def _renamed(artifact: ModelArtifact, version: str, weights: Any) -> ModelArtifact:
     fields = {name: getattr(artifact, name) for name in ModelArtifact.__dataclass_fields__}
     request = event_id(artifact.stream, "", "variant", [version])
-    return ModelArtifact(**{**fields, "version": version, "weights": weights, "request_id": request})
+    return ModelArtifact(
+        **{**fields, "version": version, "weights": weights, "request_id": request}
+    )
 
 
 def of(events: list[Event], kind: type[Any]) -> list[Any]:
     """Events of a type, each id once."""
     found = {event.id: event for event in events if isinstance(event, kind)}
     return list(found.values())
-
-
-def encoded(event: Event) -> bytes:
-    """For comparisons."""
-    return msgspec.json.encode(event)

@@ -12,14 +12,12 @@ from typing import Any
 import pytest
 
 from driftloop.messages import (
-    CandidateTrained,
     ModelPublished,
     RetrainJudged,
-    TrainingFinished,
     VersionOrdered,
 )
-from tests.integration.loop_rig import LoopRig, of, same, spoilt
-from tests.integration.monitor_rig import MARGIN, Tail
+from tests.integration.loop_rig import LoopRig, of, spoilt
+from tests.integration.monitor_rig import MARGIN
 
 Make = Callable[..., LoopRig]
 
@@ -63,33 +61,28 @@ class Loop:
         return self.tail.until(done, what)
 
 
-def last_versions(rig: LoopRig, stream: str) -> list[str | None]:
-    """The version that predicted each record of a stream, in order."""
-    with Records(rig, stream) as tail:
-        return tail.versions()
+def versions_of(rig: LoopRig, stream: str) -> list[str]:
+    """The version that predicted each record of a stream that was predicted, in order."""
+    consumer = Consumer({**rig.client, "group.id": "versions", "enable.auto.commit": False})
+    try:
+        end = consumer.get_watermark_offsets(TopicPartition(stream, 0), timeout=30)[1]
+        consumer.assign([TopicPartition(stream, 0, OFFSET_BEGINNING)])
+        found: list[str] = []
+        seen = 0
+        while seen < end:
+            for message in consumer.consume(1000, timeout=5.0):
+                assert message.error() is None, message.error()
+                seen = message.offset() + 1
+                version = json.loads(message.value()).get("model_version")
+                found += [version] if version else []
+        return found
+    finally:
+        consumer.close()
 
 
-class Records(Tail):
-    """The records of one stream."""
-
-    def __init__(self, rig: LoopRig, stream: str) -> None:
-        topics = rig.settings.topics
-        self._stream = stream
-        del topics
-        self._rig = rig
-        super().__init__(rig, [])
-        self._consumer.assign([_beginning(stream)])
-
-    def versions(self) -> list[str | None]:
-        while self.poll(2.0):
-            pass
-        return [json.loads(one.value()).get("model_version") for one in self.messages]
-
-
-def _beginning(stream: str) -> Any:
-    from confluent_kafka import OFFSET_BEGINNING, TopicPartition
-
-    return TopicPartition(stream, 0, OFFSET_BEGINNING)
+def runs(values: list[str]) -> list[str]:
+    """Each value once for every run of it."""
+    return [one for i, one in enumerate(values) if i == 0 or values[i - 1] != one]
 
 
 def test_a_bad_version_is_rolled_back_and_the_scorer_predicts_with_its_parent_again(
@@ -119,11 +112,8 @@ def test_a_bad_version_is_rolled_back_and_the_scorer_predicts_with_its_parent_ag
     assert judged.high < 0
     assert judged.records >= 200
     assert judged.seconds == 0.5
-    ends = loop.feed_until(lambda: last_versions(rig, loop.stream)[-1:] == ["v1"])
-    assert ends
-    versions = [one for one in last_versions(rig, loop.stream) if one]
-    order_of = [one for i, one in enumerate(versions) if i == 0 or versions[i - 1] != one]
-    assert order_of == ["v1", "v2", "v1"]
+    loop.feed_until(lambda: versions_of(rig, loop.stream)[-1:] == ["v1"])
+    assert runs(versions_of(rig, loop.stream)) == ["v1", "v2", "v1"]
     status = loop.feed_until(
         lambda: (
             (found := loop.tail.status(loop.stream))
@@ -134,3 +124,91 @@ def test_a_bad_version_is_rolled_back_and_the_scorer_predicts_with_its_parent_ag
     )
     assert (status.judged, status.worse, status.trial) == (1, 1, "")
     assert len(loop.of(VersionOrdered)) == 1
+
+
+def command(rig: LoopRig, *arguments: str) -> None:
+    """Run ``driftloop command``."""
+    words = ["command", *arguments, "--who", "ada", "--why", "test", "--config", str(rig.config)]
+    result = rig.run(*words)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_candidate_serves_once_live_records_have_not_shown_it_worse(make: Make) -> None:
+    """The scorer ignores it until then; the request has its one outcome at the end."""
+    loop = Loop(make(training="canary = { records = 200 }, watch = { records = 200 }"))
+    rig = loop.rig
+    command(rig, "retrain", loop.stream)
+    (candidate,) = loop.feed_until(lambda: loop.of(CandidateTrained))
+    assert (candidate.version, candidate.parent_version) == ("v2", "v1")
+    assert len(loop.of(ModelPublished)) == 1
+    assert not [one for one in loop.of(TrainingFinished) if one.request_id == candidate.request_id]
+    promoted = loop.feed_until(lambda: loop.of(ModelPublished)[1:])[0]
+    assert (promoted.action, promoted.version, promoted.uri) == ("promoted", "v2", candidate.uri)
+    (order,) = loop.of(VersionOrdered)
+    assert (order.action, order.reason, order.against) == ("promote", "canary", "v1")
+    done = loop.until(
+        lambda: [one for one in loop.of(TrainingFinished) if one.version == "v2"], "the outcome"
+    )
+    assert [one.outcome for one in done] == ["published"]
+    assert done[0].request_id == candidate.request_id
+    judged = loop.feed_until(lambda: loop.of(RetrainJudged))[0]
+    assert (judged.version, judged.parent_version) == ("v2", "v1")
+    assert judged.verdict in {"better", "undecided"}
+    assert judged.records == 200
+    assert runs(versions_of(rig, loop.stream)) == ["v1", "v2"]
+
+
+def test_a_candidate_worse_on_live_records_never_serves(make: Make) -> None:
+    loop = Loop(make(training="canary = { records = 300 }"))
+    rig = loop.rig
+    told = rig.variant(loop.first, "v2", spoilt("v2"))
+    bad = CandidateTrained(**told, profile_hash="p", trained_at=round(time.time() * 1000))
+    rig.send(rig.settings.topics.trainings, bad)
+    (done,) = loop.feed_until(
+        lambda: [one for one in loop.of(TrainingFinished) if one.request_id == bad.request_id]
+    )
+    assert (done.outcome, done.reason, done.version) == ("rejected", "canary-worse", None)
+    (order,) = loop.of(VersionOrdered)
+    assert order.action == "discard"
+    assert order.metrics["loss_new"] > order.metrics["loss_old"]
+    (judged,) = loop.of(RetrainJudged)
+    assert (judged.verdict, judged.version) == ("worse", "v2")
+    assert len(loop.of(ModelPublished)) == 1
+    assert set(versions_of(rig, loop.stream)) == {"v1"}
+
+
+def test_a_person_goes_back_and_pins(make: Make) -> None:
+    """Also to a version whose event compaction may have removed: it is found in the store."""
+    loop = Loop(make(training="watch = false"))
+    rig = loop.rig
+    for version in ("v2", "v3"):
+        event = ModelPublished(
+            **rig.variant(loop.of(ModelPublished)[-1], version, same(version)),
+            published_at=round(time.time() * 1000),
+        )
+        rig.send(rig.settings.topics.models, event)
+        loop.until(lambda event=event: event in loop.of(ModelPublished), version)
+    command(rig, "rollback", loop.stream)
+    back = loop.until(lambda: loop.of(ModelPublished)[3:], "the rollback to the parent")[0]
+    assert (back.version, back.action, back.parent_version) == ("v2", "rolled-back", "v3")
+    assert back.detail == "ada: test"
+    command(rig, "pin", loop.stream, "--version", "v1")
+    back = loop.until(lambda: loop.of(ModelPublished)[4:], "the pinned version")[0]
+    assert (back.version, back.action) == ("v1", "rolled-back")
+    status = loop.until(
+        lambda: (found := loop.tail.status(loop.stream)) and found.state == "pinned" and found,
+        "the status",
+    )
+    assert status.state == "pinned"
+    command(rig, "rollback", loop.stream, "--version", "v9")
+    failed = loop.until(
+        lambda: [one for one in loop.of(TrainingFinished) if one.reason == "rollback-failed"],
+        "the answer",
+    )[0]
+    assert "no artifact" in failed.detail
+    assert "v9" in failed.detail
+    loop.until(
+        lambda: "v9" in getattr(loop.tail.status(loop.stream), "detail", ""), "the status of it"
+    )
+    assert [one.who for one in loop.of(VersionOrdered)] == ["ada"] * 3
+    assert not [one for one in loop.of(Command)]

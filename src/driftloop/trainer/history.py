@@ -216,13 +216,14 @@ class History:
                 why=str(problem),
             )
             return True
-        self._know(event)
+        self.know(event)
         if place[0] == self._trainings:
             for listener in self._listeners:
                 listener(event)
         return True
 
-    def _know(self, event: Event) -> None:
+    def know(self, event: Event) -> None:
+        """Take up an event of either topic."""
         if isinstance(event, ModelPublished):
             self._current(event.stream, event, event.sequence)
             self._remember(event.stream, event.version, event.uri, event.sha256)
