@@ -18,8 +18,13 @@ from driftloop.messages import Command, encode
 from driftloop.messages.events import Action
 from driftloop.settings import Settings
 
-HONOURED: tuple[Action, ...] = ("retrain", "approve", "reject", "snooze", "pin", "unpin")
+HONOURED: tuple[Action, ...] = (
+    *("retrain", "approve", "reject", "snooze", "pin", "unpin", "rollback"),
+)
 """What the monitor does today; the other actions are reserved."""
+
+VERSIONED: tuple[Action, ...] = ("pin", "rollback")
+"""What a version may be named for."""
 
 app = typer.Typer(add_completion=False)
 
@@ -35,12 +40,18 @@ def command(
         str | None,
         typer.Option(help="End of a snooze in event time: RFC 3339, or ms since the epoch."),
     ] = None,
-    version: Annotated[str | None, typer.Option(help="The model version meant, as v3.")] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            help="The model version to pin or to go back to, as v3; by default the current one, "
+            "or its parent."
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="Configuration file; default driftloop.toml.")
     ] = None,
 ) -> None:
-    """Order something for a stream: a retrain, a snooze, a pin of its version, or an end of that.
+    """Order something for a stream: a retrain, a snooze, an earlier version, a pin of one.
 
     The order is an event like any other. What follows is told on driftloop.status.
     """
@@ -77,6 +88,8 @@ def ordered(
         rule = f"one of {', '.join(HONOURED)}"
         reserved = " (reserved: the monitor does not honour it yet)"
         faults.append(Fault("ACTION", action, rule + reserved * (action in get_args(Action))))
+    if version is not None and known and known[0] not in VERSIONED:
+        faults.append(Fault("--version", version, f"given with {' or '.join(VERSIONED)} only"))
     end = None
     if until is not None:
         if action != "snooze":

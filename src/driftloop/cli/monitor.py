@@ -22,6 +22,7 @@ from driftloop.cli.flows import (
     started,
 )
 from driftloop.engine.run import run_flow
+from driftloop.monitor.artifacts import check
 
 app = typer.Typer(add_completion=False)
 
@@ -45,6 +46,7 @@ def monitor(
     settings = load(config)
     serve_metrics(metrics)
     ready("monitor", settings)
+    check(settings)
     recovery = settings.monitor.recovery
     if console.is_terminal:
         patterns = ", ".join(profile.topics for profile in settings.profiles.values())

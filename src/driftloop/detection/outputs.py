@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from driftloop.messages import Command, TrainingFinished
-from driftloop.records.columns import Floats
+from driftloop.messages import CandidateTrained, Command, ModelPublished, TrainingFinished
+from driftloop.records.columns import Columns, Floats
 
 
 @dataclass(slots=True)
@@ -162,6 +163,77 @@ class Clock:
     ts: int
 
 
+@dataclass(slots=True, frozen=True)
+class Trial:
+    """Two versions that are compared on the same live records.
+
+    Attributes:
+        kind: ``canary`` (a candidate that does not serve yet) or ``watch`` (a version that serves
+            since a moment, and its parent).
+        version: The new version.
+        against: The old one.
+        uri: Folder of the artifact of the one that does not serve: candidate or parent.
+        sha256: Of its manifest.
+        request_id: Of the `RetrainRequested` behind the new version.
+        seconds: Seconds that its training took.
+        device: Where it ran.
+    """
+
+    kind: Literal["canary", "watch"]
+    version: str
+    against: str
+    uri: str
+    sha256: str
+    request_id: str
+    seconds: float
+    device: str
+
+
+Ending = Literal["", "complete", "patience", "superseded"]
+
+
+@dataclass(slots=True)
+class TrialPiece:
+    """Records that count in a trial, or its end.
+
+    Attributes:
+        trial: The trial.
+        rows: Complete records with label, features and the prediction of the version that serves.
+        ending: Why no more follow, or empty: ``complete`` (as many as wanted), ``patience`` (too
+            few came in time), ``superseded`` (another version is current, or the training has its
+            outcome).
+        ts: Event time of the newest record seen, ms.
+    """
+
+    trial: Trial
+    rows: Columns
+    ending: Ending
+    ts: int
+
+
+@dataclass(slots=True)
+class TrialVerdict:
+    """What a trial came to.
+
+    Attributes:
+        trial: The trial.
+        verdict: ``better``, ``worse``, ``undecided`` or ``unscored``.
+        ending: As of the last piece; empty where the test stopped it.
+        records: Records on which both were compared.
+        metrics: As `driftloop.messages.VersionOrdered` explains them.
+        ts: Event time of the newest record that counted, or of the end, ms.
+        detail: Why nothing could be compared; else empty.
+    """
+
+    trial: Trial
+    verdict: Literal["better", "worse", "undecided", "unscored"]
+    ending: Ending
+    records: int
+    metrics: dict[str, float | None]
+    ts: int
+    detail: str = ""
+
+
 Output = (
     LossWindow
     | FeatureWindow
@@ -171,5 +243,9 @@ Output = (
     | InitialDue
     | StateChanged
     | TrainingFinished
+    | ModelPublished
+    | CandidateTrained
     | Clock
+    | TrialPiece
+    | TrialVerdict
 )

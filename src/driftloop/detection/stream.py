@@ -31,6 +31,7 @@ from driftloop.detection.outputs import (
 )
 from driftloop.detection.places import arrivals, widened
 from driftloop.detection.signals import Signal
+from driftloop.detection.trials import TrialFeed
 from driftloop.detection.versions import VersionTracker
 from driftloop.detection.watch import Watch
 from driftloop.detection.windows import (
@@ -39,11 +40,20 @@ from driftloop.detection.windows import (
     Window,
     extent,
 )
-from driftloop.messages import Command, ModelPublished, OffsetRange, TrainingFinished
+from driftloop.messages import (
+    CandidateTrained,
+    Command,
+    ModelPublished,
+    OffsetRange,
+    TrainingFinished,
+)
 from driftloop.records import Columns, Joiner
 from driftloop.settings import CycleWindow, Profile
 from driftloop.settings.base import milliseconds
 from driftloop.settings.policy import VOTING
+
+GONE = frozenset({"retired", "recreated"})
+"""States of a topic that end the stream that it was."""
 
 MANY = 1 << 62
 """More rows than any batch has."""
@@ -80,6 +90,7 @@ class StreamTracker:
         self._votes = profile.policy.kind in VOTING
         self._closer = WindowCloser(topic, profile, self._contents, self._history)
         self._watch = Watch(profile)
+        self._trials = TrialFeed(profile)
 
     def _windower(self) -> CountWindower | CycleWindower:
         window = self.profile.window
@@ -210,6 +221,8 @@ class StreamTracker:
         self.counters.evicted = self._joiner.evicted
         self.counters.duplicates = self._joiner.duplicates
         at = arrivals(rows, complete)
+        if self._trials:
+            out += self._trials.look(rows, complete, at)
         sightings = self._watch.look(rows) if self._watch else []
         position = done = 0
         switch = -1
@@ -387,16 +400,21 @@ class StreamTracker:
 
     # Control
 
-    def control(self, event: ModelPublished | TrainingFinished | Command) -> list[Output]:
+    def control(
+        self, event: ModelPublished | CandidateTrained | TrainingFinished | Command
+    ) -> list[Output]:
         """Take a control event at this place of the stream."""
         out: list[Output] = []
         if isinstance(event, ModelPublished):
+            out += self._trials.published(event, self.newest_ts)
             self._watch.publish(event.version)
             if self._versions.publish(event.version):
                 self._new_version(out)
-            return out
+            return [*out, event]
+        if isinstance(event, CandidateTrained):
+            return [*self._trials.candidate(event, self.newest_ts), event]
         if isinstance(event, TrainingFinished):
-            return [event]
+            return [*self._trials.finished(event.request_id, self.newest_ts), event]
         newest = event.issued_at if self.newest_ts is None else int(self.newest_ts)
         ranges = self._history.ranges(self.topic)
         labelled = self._history.rows
@@ -411,4 +429,5 @@ class StreamTracker:
     def state(self, state: str, detail: str = "") -> list[Output]:
         """The stream's topic appeared, fell silent, spoke again, is refused or is gone."""
         newest = None if self.newest_ts is None else int(self.newest_ts)
-        return [StateChanged(state, newest, self._versions.current, self._counted(), detail)]
+        over = self._trials.gone(self.newest_ts) if state in GONE else []
+        return [*over, StateChanged(state, newest, self._versions.current, self._counted(), detail)]

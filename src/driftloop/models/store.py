@@ -118,6 +118,17 @@ class ModelStore:
         with contextlib.suppress(Exception):  # who may write need not be allowed to remove
             self._fs.rm_file(file)
 
+    def reach(self) -> None:
+        """See that the store can be read; it need not exist yet.
+
+        Raises:
+            StoreError: It cannot; says where and why.
+        """
+        try:
+            self._fs.exists(self._root)
+        except Exception as error:  # object stores raise what they like
+            raise StoreError(f"cannot read the model store {self._root}: {error!r}") from error
+
     def load(self, uri: str, digest: str) -> ModelArtifact:
         """Read and verify an artifact.
 
@@ -139,6 +150,32 @@ class ModelStore:
             )
         parsed = parse_manifest(manifest, uri)
         return build(parsed, _read(fs, folder, WEIGHTS), uri)
+
+    def find(self, stream: str, version: str) -> list[tuple[str, str]]:
+        """Artifacts of a stream's version, as `save` returned them; usually one.
+
+        Their manifests name stream and version; `load` verifies the rest.
+
+        Raises:
+            StoreError: The store could not be read.
+        """
+        parent = f"{self._root}/{_safe(stream)}"
+        try:
+            folders = [str(one).rstrip("/") for one in self._fs.ls(parent, detail=False)]
+        except FileNotFoundError:
+            return []
+        except Exception as error:  # object stores raise what they like
+            raise StoreError(f"cannot read {parent}: {error!r}") from error
+        found = []
+        for folder in sorted(folders):
+            if not folder.rpartition("/")[2].startswith(f"{_safe(version)}-"):
+                continue
+            with contextlib.suppress(ArtifactNotFoundError, ArtifactCorruptedError):
+                manifest = _read(self._fs, folder, MANIFEST)
+                parsed = parse_manifest(manifest, folder)
+                if (parsed.stream, parsed.version) == (stream, version):
+                    found.append((self._fs.unstrip_protocol(folder), sha256(manifest)))
+        return found
 
     def _open(self, uri: str) -> tuple[Any, str]:
         try:

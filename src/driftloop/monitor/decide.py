@@ -8,11 +8,11 @@ from typing import Any
 import structlog
 
 from driftloop.detection.outputs import StateChanged
+from driftloop.detection.stream import GONE
 from driftloop.messages import Event, RetrainRequested
 from driftloop.monitor import metrics
 from driftloop.monitor.items import ForFleet, Judged
 from driftloop.monitor.stateful import StreamLogic
-from driftloop.monitor.test import GONE
 from driftloop.policy import StreamDecider
 
 _log = structlog.get_logger(__name__)

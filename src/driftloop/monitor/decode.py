@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from driftloop.engine.items import ControlItem, Lifecycle, StreamBatch
 from driftloop.kafka.contents import contents
-from driftloop.messages import Command, ModelPublished, TrainingFinished
+from driftloop.messages import CandidateTrained, Command, ModelPublished, TrainingFinished
 from driftloop.monitor import metrics
 from driftloop.monitor.items import (
     Control,
@@ -94,13 +94,16 @@ class ControlDecoder:
             if isinstance(item, DeadLetter):
                 out.append(item)
                 continue
-            if not isinstance(item.event, ModelPublished | TrainingFinished | Command):
+            event = item.event
+            if not isinstance(
+                event, ModelPublished | CandidateTrained | TrainingFinished | Command
+            ):
                 continue
             topic = topic_of(item.key)
             found = self._settings.profile_of(topic)
             if found is not None:
                 name = StreamName(item.key, topic, found[0])
-                out.append((item.key, Control(name, item.event)))
+                out.append((item.key, Control(name, event)))
         return out
 
 

@@ -8,8 +8,10 @@ from driftloop.messages import (
     Event,
     Evidence,
     FleetIncident,
+    RetrainJudged,
     RetrainRequested,
     StreamStatus,
+    VersionOrdered,
     encode,
 )
 from driftloop.monitor import metrics
@@ -23,6 +25,8 @@ class Router:
     def __init__(self, topics: TopicSettings) -> None:
         self._topics = {
             RetrainRequested: topics.retrain,
+            VersionOrdered: topics.retrain,
+            RetrainJudged: topics.trainings,
             Evidence: topics.evidence,
             StreamStatus: topics.status,
             FleetIncident: topics.incidents,

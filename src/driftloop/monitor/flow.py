@@ -1,4 +1,7 @@
-"""The monitor's dataflow: source ► decode ► track ► test ► decide ► fleet ► emit."""
+"""The monitor's dataflow: source ► decode ► track ► test ► decide ► fleet ► emit.
+
+Beside *test*, for streams that have a version on trial: *referee*.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ from driftloop.engine.control import ControlSource
 from driftloop.engine.sink import KafkaSink
 from driftloop.engine.source import StreamSource
 from driftloop.heartbeat import Heartbeat
+from driftloop.monitor.artifacts import Artifacts
 from driftloop.monitor.decide import DecideLogic
 from driftloop.monitor.decode import ControlDecoder, Decoder, dead_letter, keyed_item
 from driftloop.monitor.emit import Router
 from driftloop.monitor.fleet import FleetLogic, by_profile, is_for_fleet
+from driftloop.monitor.referee import RefereeLogic, is_for_referee
 from driftloop.monitor.test import TestLogic
 from driftloop.monitor.track import TrackLogic
 from driftloop.settings import Settings, load_settings
@@ -53,8 +58,14 @@ def build_flow(settings: Settings) -> Dataflow:
     readable = op.filter_map("readable", decoded, keyed_item)
     dead_letters = op.filter_map("dead-letters", decoded, dead_letter)
     tracked = op.stateful_batch("track", readable, lambda state: TrackLogic(settings, state))
-    judged = op.stateful_batch("test", tracked, lambda state: TestLogic(settings, state))
-    decided = op.stateful_batch("decide", judged, lambda state: DecideLogic(settings, state))
+    ways = op.branch("on-trial", tracked, is_for_referee)
+    judged = op.stateful_batch("test", ways.falses, lambda state: TestLogic(settings, state))
+    artifacts = Artifacts(settings.store, monitor.store_patience.total_seconds())
+    refereed = op.stateful_batch(
+        "referee", ways.trues, lambda state: RefereeLogic(settings, state, artifacts)
+    )
+    known = op.merge("known", judged, refereed)
+    decided = op.stateful_batch("decide", known, lambda state: DecideLogic(settings, state))
     parts = op.branch("for-fleet", decided, is_for_fleet)
     news = op.map("by-profile", parts.trues, by_profile)
     agreed = op.stateful_batch("fleet", news, lambda state: FleetLogic(settings, state))

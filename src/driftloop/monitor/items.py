@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from driftloop.detection.outputs import Output
-from driftloop.messages import Command, ModelPublished, TrainingFinished
+from driftloop.messages import CandidateTrained, Command, ModelPublished, TrainingFinished
 from driftloop.policy import FleetItem, Tested
 from driftloop.records import Columns
 
@@ -38,7 +38,7 @@ class Control(NamedTuple):
     """A control event for a stream."""
 
     name: StreamName
-    event: ModelPublished | TrainingFinished | Command
+    event: ModelPublished | CandidateTrained | TrainingFinished | Command
 
 
 TrackItem = Records | Life | Control

@@ -10,6 +10,7 @@ WINDOWS = Counter("driftloop_monitor_windows", "Windows closed and tested.", ["k
 EVENTS = Counter("driftloop_monitor_events", "Events emitted.", ["type"])
 RETRAINS = Counter("driftloop_monitor_retrains", "Retrains requested.", ["reason"])
 INCIDENTS = Counter("driftloop_monitor_incidents", "Fleet incidents.", ["action"])
+TRIALS = Counter("driftloop_monitor_trials", "Trials that ended.", ["kind", "verdict"])
 FAILURES = Counter(
     "driftloop_monitor_stream_failures", "Streams begun anew after an unexpected error.", ["step"]
 )

@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from driftloop.detection.outputs import StateChanged
+from driftloop.detection.stream import GONE
 from driftloop.monitor import metrics
 from driftloop.monitor.items import Judged, Tracked
 from driftloop.monitor.stateful import StreamLogic
 from driftloop.policy import StreamTester, Tested
-
-GONE = frozenset({"retired", "recreated"})
 
 
 class TestLogic(StreamLogic):

@@ -56,8 +56,8 @@ class TrackLogic(StreamLogic):
         if item.kind == "deleted":
             return state.state("retired"), True
         if item.kind == "recreated":
-            newest = StateChanged("recreated", None, None)
-            return [newest], True
+            over = state.state("recreated")[:-1]
+            return [*over, StateChanged("recreated", None, None)], True
         if state.refused:  # which no silence ends
             return [], False
         return state.state(item.kind), False

@@ -17,10 +17,13 @@ from driftloop.detection.outputs import (
     Ordered,
     Output,
     StateChanged,
+    TrialVerdict,
     VersionChanged,
 )
 from driftloop.messages import (
+    CandidateTrained,
     Event,
+    ModelPublished,
     RetrainRequested,
     StreamStatus,
     TrainingFinished,
@@ -34,6 +37,7 @@ from driftloop.policy.fleet_voice import FleetVoice, decision_p
 from driftloop.policy.pace import Pace
 from driftloop.policy.requests import Requests
 from driftloop.policy.tested import Tested
+from driftloop.policy.versions import Ledger, Versions
 from driftloop.settings import Profile
 
 NO_MODEL = "no model: set training.initial, or send a retrain command"
@@ -67,9 +71,9 @@ class StreamDecider:
         self._pace = Pace(profile.policy)
         self._approval = Approval()
         self._voice = FleetVoice(stream, profile)
+        self._versions = Versions(stream, name, profile)
         self._version: str | None = None
         self._windows = 0
-        self._pinned = False
         self._snoozed_until: int | None = None
         self._watched = False
         self._lifecycle: str | None = None
@@ -100,6 +104,8 @@ class StreamDecider:
             return self._state_changed(item)
         if isinstance(item, TrainingFinished):
             return self._finished(item)
+        if isinstance(item, ModelPublished | CandidateTrained | TrialVerdict):
+            return self._on_versions(item)
         if isinstance(item, Clock):
             self._voice.clock(item.ts)
         return []
@@ -112,8 +118,22 @@ class StreamDecider:
     def _names(self) -> dict[str, str]:
         return {"stream": self.stream, "profile": self.name, "profile_hash": self._hash}
 
+    def _on_versions(self, item: ModelPublished | CandidateTrained | TrialVerdict) -> list[Event]:
+        """News of versions, with the status that they change."""
+        now, before = self._event_time or 0, self._versions.trial
+        if isinstance(item, ModelPublished):
+            out = self._versions.published(item, now)
+        elif isinstance(item, CandidateTrained):
+            self._pace.on_trial(item.request_id)
+            out = self._versions.candidate(item, now)
+        else:
+            out = self._versions.verdict(item)
+            self._detail = self._versions.detail or self._detail
+        return [*out, self._status()] if out or self._versions.trial != before else []
+
     def _finished(self, event: TrainingFinished) -> list[Event]:
         """The outcome of a training is known: it ends the wait, and becomes part of the status."""
+        self._versions.finished(event.request_id)
         if not self._pace.settle(event.request_id) and self._voice.proposes:
             self._pace.sent_by_fleet(self._event_time or 0)
         self._voice.note("settled", self._event_time or 0, event.request_id)
@@ -157,13 +177,14 @@ class StreamDecider:
         if verdict != "retrain":
             p_value = e_value = math.nan
         if isinstance(window, LossWindow) or request is not None:
-            proposed = request if self._voice.proposes else None
+            proposes = self._voice.proposes and not self._versions.held
+            proposed = request if proposes else None
             self._voice.window(window, self._metrics.get("loss"), p_value, e_value, proposed)
         if request is None:
             return "none" if not asked else verdict
-        if self._voice.proposes:
+        if self._voice.proposes and not self._versions.held:
             return "fleet"
-        if self.profile.policy.approval:
+        if self.profile.policy.approval or self._versions.held:
             self._approval.waiting = request
             return "awaiting-approval"
         out.append(self._send(request, window.closed_at))
@@ -173,7 +194,7 @@ class StreamDecider:
         """Whether a retrain that is asked for goes ahead, or what holds it back."""
         if self.profile.policy.kind == "never":
             return "none"
-        if self._pinned:
+        if self._versions.pinned:
             return "pinned"
         if self._snoozed_until is not None and window.closed_at < self._snoozed_until:
             return "snoozed"
@@ -207,10 +228,13 @@ class StreamDecider:
         if command.action == "snooze":
             self._snoozed_until = FOREVER if command.until is None else command.until
             self._voice.note("withdrawn", order.event_time)
-        elif command.action in {"pin", "unpin"}:
-            self._pinned = command.action == "pin"
-            if self._pinned:
-                self._voice.note("withdrawn", order.event_time)
+        elif command.action == "pin":
+            self._voice.note("withdrawn", order.event_time)
+            return self._with_status(self._versions.pin(order, self._pace.in_flight))
+        elif command.action == "rollback":
+            return self._with_status(self._versions.rollback(order))
+        elif command.action == "unpin":
+            self._versions.unpin()
         elif command.action == "retrain":
             return self._order_retrain(order)
         elif command.action == "approve":
@@ -224,12 +248,18 @@ class StreamDecider:
                 self._detail = str(done)
         return [self._status()]
 
+    def _with_status(self, events: list[Event]) -> list[Event]:
+        """Orders about versions, and what the status says of them."""
+        self._detail = self._versions.detail or self._detail
+        return [*events, self._status()]
+
     def _approve(self, order: Ordered) -> list[Event]:
         """What waits goes out as it was decided, with who let it."""
         request = self._approval.approved(order.command)
         if isinstance(request, str):
             self._detail = request
             return [self._status()]
+        self._versions.trusted_again()
         self._detail = f"retrain approved by {order.command.who}: {order.command.why}"
         return [self._send(request, order.event_time), self._status()]
 
@@ -238,13 +268,14 @@ class StreamDecider:
         if not order.training:
             self._detail = "a retrain was commanded, but no labelled records are known yet"
             return [self._status()]
+        self._versions.trusted_again()
         request = self._requests.command(order)
         return [self._send(request, order.event_time), self._status()]
 
     def _initial(self, due: InitialDue) -> list[Event]:
         self._counters = due.counters
         self._event_time = max(self._event_time or 0, due.event_time)
-        if self._pinned or not due.training:
+        if self._versions.pinned or not due.training:
             return [self._status()]
         request = self._requests.initial(due)
         return [self._send(request, due.event_time), self._status()]
@@ -267,7 +298,7 @@ class StreamDecider:
             return LIFECYCLE[self._lifecycle]
         if self._approval.waiting is not None:
             return "awaiting-approval"
-        if self._pinned:
+        if self._versions.pinned:
             return "pinned"
         now = self._event_time or 0
         if self._snoozed_until is not None and now < self._snoozed_until:
@@ -282,6 +313,11 @@ class StreamDecider:
         predicted = self._version is not None or self._counters.losses > 0
         return bool(self._windows) and not (wanted or predicted or self._pace.count)
 
+    def _told(self) -> str:
+        """A word for the engineer."""
+        told = self._approval.detail or self._detail or (NO_MODEL if self._lacks_model() else "")
+        return "; ".join(part for part in (told, self._versions.warning) if part)
+
     def _status(self) -> StreamStatus:
         counters = {name: getattr(self._counters, name) for name in Counters.__slots__}
         metrics = self._metrics
@@ -294,14 +330,14 @@ class StreamDecider:
             event_time=self._event_time,
             windows=self._windows,
             retrains=self._pace.count,
-            detail=self._approval.detail
-            or self._detail
-            or (NO_MODEL if self._lacks_model() else ""),
+            detail=self._told(),
             loss=metrics.get("loss"),
             corrected_loss=metrics.get("corrected_loss"),
             reference_loss=metrics.get("reference_loss"),
             accumulated=metrics.get("accumulated"),
             threshold=metrics.get("threshold"),
+            trial=self._versions.trial,
+            **{name: getattr(self._versions.ledger, name) for name in Ledger.__slots__},
             **counters,
         )
         identity = event_id(

@@ -26,6 +26,7 @@ class Pace:
         self.last: int | None = None
         self.in_flight: str | None = None
         self._own: str | None = None
+        self._on_trial: str | None = None
         self.count = 0
         self.losses_of_version = 0
         self.rows_of_version = 0
@@ -60,6 +61,10 @@ class Pace:
         self.last = at if self.last is None else max(self.last, at)
         self._losses_since = 0
 
+    def on_trial(self, request_id: str) -> None:
+        """The request led to a candidate, which live records judge now."""
+        self._on_trial = request_id
+
     def settle(self, request_id: str) -> bool:
         """A request has its outcome; whether the stream itself sent it, as its newest."""
         if request_id == self.in_flight:
@@ -86,6 +91,8 @@ class Pace:
         """The last request has neither an outcome nor a new version, and is not given up yet."""
         if self.in_flight is None or self.last is None:
             return False
+        if self.in_flight == self._on_trial:  # a trial has a patience of its own
+            return True
         return now - self.last <= milliseconds(self.policy.outcome_timeout)
 
     def cooling(self, now: int) -> bool:

@@ -95,6 +95,8 @@ class MonitorSettings(Section):
         epoch: Time between two snapshots.
         recovery: Folder of the snapshots; empty for none.
         max_records: Records taken from Kafka at a time.
+        store_patience: How long a model that a trial needs is asked of the store again and again;
+            then the trial ends unscored.
     """
 
     shards: int = Field(default=64, ge=1, le=1024)
@@ -103,6 +105,7 @@ class MonitorSettings(Section):
     epoch: Duration = Field(default=10)  # type: ignore[assignment]  # read by parse_duration
     recovery: str = ".driftloop/recovery"
     max_records: int = Field(default=10_000, ge=1, le=1_000_000)
+    store_patience: Duration = Field(default=60)  # type: ignore[assignment]  # parse_duration
 
 
 class TrainerBudget(Section):

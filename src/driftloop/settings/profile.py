@@ -14,6 +14,7 @@ from driftloop.settings.base import Duration, MisfitError, Section, format_durat
 from driftloop.settings.fleet import Fleet
 from driftloop.settings.policy import Policy
 from driftloop.settings.presets import parse_policy
+from driftloop.settings.trials import OptionalCanary, OptionalWatch, Watch
 
 Task = Literal["regression", "binary", "multiclass"]
 Loss = Literal["absolute", "squared", "log_loss", "zero_one"]
@@ -166,6 +167,10 @@ class Training(Section):
         warm_start: Begin from the champion's weights; for MLPs of the same layers. All others
             begin anew, and a linear model has nothing to begin from.
         initial: A stream without a model gets one after so many labelled records; 0 for never.
+        rollback_limit: Automatic rollbacks in a row, with no version between them that held its
+            own, after which the policy's retrains wait for a person's ``approve``.
+        canary: The trial of a candidate before it serves.
+        watch: The trial of a version that serves, against its parent.
     """
 
     window: Duration | None = None
@@ -183,6 +188,9 @@ class Training(Section):
     refit: bool = True
     warm_start: bool = False
     initial: int = Field(default=0, ge=0)
+    rollback_limit: int = Field(default=2, ge=1, le=100)
+    canary: OptionalCanary = None
+    watch: OptionalWatch = Watch()
 
     @model_validator(mode="after")
     def _something_to_fit(self) -> Self:

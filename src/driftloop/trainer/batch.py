@@ -10,13 +10,14 @@ from typing import NamedTuple
 import msgspec
 
 from driftloop.kafka.dead_letters import to_message
-from driftloop.messages import Event, encode, new_traceparent, next_span
+from driftloop.messages import Event, ModelPublished, encode, new_traceparent, next_span
 from driftloop.settings import Settings, TopicSettings
 from driftloop.trainer import publish, waiting
 from driftloop.trainer.budget import next_day_ms
 from driftloop.trainer.history import History
 from driftloop.trainer.inbox import Place
 from driftloop.trainer.job import Check
+from driftloop.trainer.orders import Answer, Desk, pinned
 from driftloop.trainer.queue import Choice, Turns, choose, evaluate
 from driftloop.trainer.tickets import Ticket
 from driftloop.trainer.work import Result, Trainer, finish
@@ -51,6 +52,7 @@ class Served(NamedTuple):
         turns: For the next round.
         more: Whether requests wait that may go at once.
         wake_ms: When those may go whose budget is spent, or None where there are none.
+        answers: Events that answer orders, and candidates.
     """
 
     results: list[Result]
@@ -58,6 +60,7 @@ class Served(NamedTuple):
     turns: Turns
     more: bool
     wake_ms: int | None
+    answers: Sequence[Answer] = ()
 
 
 def serve(
@@ -69,40 +72,45 @@ def serve(
     check: Check,
     now_ms: Callable[[], int] = lambda: round(time.time() * 1000),
 ) -> Served:
-    """Choose of the requests that have no outcome yet, train those, and say what superseded others.
+    """Carry orders out, choose of the requests that have no outcome yet, and train those.
 
     See `driftloop.trainer.queue` for who is chosen, `driftloop.trainer.waiting` for who is
     superseded.
     """
     history.catch_up({ticket.partition for ticket in round_.tickets}, check)
+    desk = Desk(history, trainer.store, now_ms, check)
+    desk.serve(ticket.order for ticket in round_.tickets if ticket.order is not None)
     open_ = [
         (ticket.request, ticket.at_ms)
         for ticket in round_.tickets
         if ticket.request is not None and ticket.request.id not in history.finished
     ]
-    still, superseded = waiting.settle(open_, lambda one: history.current_of(one).event)
+    given_up = {one.id: one for one, _ in open_ if one.id in desk.withdrawn}
+    open_ = [(one, at_ms) for one, at_ms in open_ if one.id not in given_up]
+    still, superseded = waiting.settle(open_, lambda one: desk.current_of(one).event)
     choice = _choose(round_, still, worth, settings, now_ms())
     requests = [entry.request for entry in choice.chosen]
     ids = {request.id for request in requests}
     round_.chosen = [one for one in round_.tickets if one.request and one.request.id in ids]
-    results = trainer.run(requests, history.current_of, check) if requests else []
+    results = trainer.run(requests, desk.current_of, check) if requests else []
+    results += [pinned(one, desk.withdrawn[one.id], now_ms()) for one in given_up.values()]
     for one in superseded:
         finished = finish(one.request, "superseded", one.reason, one.detail, now_ms())
         results.append(Result(one.request, finished, None))
-    results = [_promised(one, settings) for one in results]
-    now = {one.request.id for one in results}
+    results = desk.hold_back([_promised(one, settings) for one in results], settings)
+    now = {one.request.id for one in results} | {one.cause for one in desk.answers}
     held = [entry for entry in choice.waits if choice.held(entry)]
     return Served(
         results=results,
         done={
             ticket.place
             for ticket in round_.tickets
-            if ticket.request
-            and (ticket.request.id in now or ticket.request.id in history.finished)
+            if ticket.event and (ticket.event.id in now or ticket.event.id in history.finished)
         },
         turns=choice.turns,
         more=len(held) < len(choice.waits),
         wake_ms=next_day_ms(now_ms()) if held else None,
+        answers=desk.answers,
     )
 
 
@@ -130,6 +138,7 @@ def outgoing(
     letters: Sequence[Ticket],
     results: Sequence[Result],
     topics: TopicSettings,
+    answers: Sequence[Answer] = (),
 ) -> tuple[list[publish.Message], list[Result]]:
     """Messages that answer tickets, and the results that they tell of.
 
@@ -140,12 +149,16 @@ def outgoing(
         letters: Those that become dead letters now.
         results: What came of the round.
         topics: Names of the topics.
+        answers: To orders, and candidates.
     """
     first: dict[str, Ticket] = {}
     messages = []
     for ticket in tickets:
-        if ticket.request is not None:
-            first.setdefault(ticket.request.id, ticket)
+        if ticket.event is not None:
+            first.setdefault(ticket.event.id, ticket)
+    for answer in answers:
+        if answer.cause in first:
+            messages += [_answer(topics, first[answer.cause], event) for event in answer.events]
     for ticket in letters:
         if ticket.letter is not None:
             letter = to_message(ticket.letter)
@@ -160,6 +173,12 @@ def outgoing(
             messages.append(_message(topics.models, ticket, one.published, trace))
         messages.append(_message(topics.trainings, ticket, one.finished, trace))
     return messages, kept
+
+
+def _answer(topics: TopicSettings, ticket: Ticket, event: Event) -> publish.Message:
+    topic = topics.models if isinstance(event, ModelPublished) else topics.trainings
+    cause = ticket.event.id if ticket.event else event.id
+    return _message(topic, ticket, event, ticket.trace or new_traceparent(cause))
 
 
 def _message(topic: str, ticket: Ticket, event: Event, trace: str) -> publish.Message:

@@ -20,13 +20,29 @@ from confluent_kafka.admin import AdminClient
 from driftloop.errors import KafkaUnavailableError, MessageError
 from driftloop.kafka import codes
 from driftloop.logs import client_logger
-from driftloop.messages import Event, ModelPublished, RetrainRequested, TrainingFinished, decode
+from driftloop.messages import (
+    CandidateTrained,
+    Event,
+    ModelPublished,
+    RetrainRequested,
+    TrainingFinished,
+    decode,
+)
 
 _BATCH = 5000
 _POLL_SECONDS = 0.1
 _log = structlog.get_logger(__name__)
 
-Place = tuple[str, int]
+Partition = tuple[str, int]
+LATEST_PLACES = 64
+"""Versions of a stream whose artifacts are remembered."""
+
+
+class Place(NamedTuple):
+    """Where an artifact lies, and the sha256 of its manifest."""
+
+    uri: str
+    sha256: str
 
 
 class Current(NamedTuple):
@@ -52,7 +68,9 @@ class History:
 
     Attributes:
         current: Newest version of each stream.
-        finished: Ids of the requests that have an outcome.
+        finished: Ids of the requests that have an outcome, or a candidate on trial.
+        candidates: The candidate of each stream that has one on trial.
+        places: Where the newest versions of each stream lie.
     """
 
     def __init__(
@@ -66,6 +84,8 @@ class History:
     ) -> None:
         self.current: dict[str, Current] = {}
         self.finished: set[str] = set()
+        self.candidates: dict[str, CandidateTrained] = {}
+        self.places: dict[str, dict[str, Place]] = {}
         self._models, self._trainings = models, trainings
         self._elsewhere = [(trainings, partition) for partition in range(partitions)]
         self._listeners = listeners
@@ -84,7 +104,7 @@ class History:
             },
             logger=client_logger(),
         )
-        self._positions: dict[Place, int] = {}
+        self._positions: dict[Partition, int] = {}
 
     def catch_up(
         self, partitions: Iterable[int], check: Callable[[], None], *, timeout: float = 60.0
@@ -129,7 +149,7 @@ class History:
                     "transaction stays open"
                 )
 
-    def _follow(self, places: Iterable[Place]) -> None:
+    def _follow(self, places: Iterable[Partition]) -> None:
         new = [place for place in places if place not in self._positions]
         if new:
             self._consumer.incremental_assign(
@@ -146,8 +166,8 @@ class History:
         self._consumer.close()
 
     def _ends(
-        self, wanted: list[Place], timeout: float, isolation: IsolationLevel
-    ) -> dict[Place, int]:
+        self, wanted: list[Partition], timeout: float, isolation: IsolationLevel
+    ) -> dict[Partition, int]:
         if not wanted:
             return {}
         self._admin = self._admin or AdminClient({"log_level": 2, **self._client})
@@ -196,13 +216,39 @@ class History:
                 why=str(problem),
             )
             return True
-        if isinstance(event, ModelPublished):
-            before = self.current.get(event.stream)
-            sequence = max(event.sequence, before.sequence if before else 0)
-            self.current[event.stream] = Current(event, sequence)
-        elif isinstance(event, TrainingFinished):
-            self.finished.add(event.request_id)
+        self.know(event)
         if place[0] == self._trainings:
             for listener in self._listeners:
                 listener(event)
         return True
+
+    def know(self, event: Event) -> None:
+        """Take up an event of either topic."""
+        if isinstance(event, ModelPublished):
+            self._current(event.stream, event, event.sequence)
+            self._remember(event.stream, event.version, event.uri, event.sha256)
+            if event.parent_version and event.parent_uri and event.parent_sha256:
+                parent = (event.parent_version, event.parent_uri, event.parent_sha256)
+                self._remember(event.stream, *parent)
+        elif isinstance(event, CandidateTrained):
+            before = self.current.get(event.stream, Current(None, 0))
+            self._current(event.stream, before.event, event.sequence)
+            self.finished.add(event.request_id)
+            self.candidates[event.stream] = event
+            self._remember(event.stream, event.version, event.uri, event.sha256)
+        elif isinstance(event, TrainingFinished):
+            self.finished.add(event.request_id)
+            candidate = self.candidates.get(event.stream)
+            if candidate is not None and candidate.request_id == event.request_id:
+                del self.candidates[event.stream]
+
+    def _current(self, stream: str, event: ModelPublished | None, sequence: int) -> None:
+        before = self.current.get(stream)
+        self.current[stream] = Current(event, max(sequence, before.sequence if before else 0))
+
+    def _remember(self, stream: str, version: str, uri: str, sha256: str) -> None:
+        places = self.places.setdefault(stream, {})
+        places.pop(version, None)
+        places[version] = Place(uri, sha256)
+        if len(places) > LATEST_PLACES:
+            del places[next(iter(places))]

@@ -20,7 +20,7 @@ class Plan(NamedTuple):
 
     Attributes:
         offsets: The next offset to consume of each partition that has anything new.
-        letters: Tickets without a request that these offsets pass. They carry no id by which their
+        letters: Tickets without an event that these offsets pass. They carry no id by which their
             dead letter could be recognised, so each is written when its offset is committed.
         done: Places of all that leaves the inbox.
     """
@@ -115,7 +115,7 @@ class Inbox:
         finished = {place for place in done if place in self._tickets}
         lowest = dict(self._next)
         for place, ticket in self._tickets.items():
-            if ticket.request is not None and place not in finished:
+            if ticket.event is not None and place not in finished:
                 lowest[place[0]] = min(lowest[place[0]], place[1])
         letters = [
             ticket

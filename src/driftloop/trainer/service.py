@@ -36,6 +36,7 @@ from driftloop.trainer.history import History
 from driftloop.trainer.inbox import Inbox
 from driftloop.trainer.job import CancelledTrainingError
 from driftloop.trainer.metrics import observe, observe_queue
+from driftloop.trainer.orders import tell
 from driftloop.trainer.pace import RETRY_SECONDS, Pace
 from driftloop.trainer.queue import Turns
 from driftloop.trainer.tickets import read_ticket
@@ -354,7 +355,9 @@ class TrainerService:
         """Whether the round is over: published, or to be served anew."""
         tickets = [ticket for ticket in round_.tickets if self._inbox.owns(ticket)]
         plan = self._inbox.plan({one.place for one in tickets if one.place in served.done})
-        messages, kept = outgoing(tickets, plan.letters, served.results, self._topics)
+        messages, kept = outgoing(
+            tickets, plan.letters, served.results, self._topics, served.answers
+        )
         offsets = [
             TopicPartition(self._topics.retrain, partition, offset)
             for partition, offset in plan.offsets.items()
@@ -371,6 +374,7 @@ class TrainerService:
         self._turns = served.turns
         self._pace.ended(more=served.more, wake_ms=served.wake_ms)
         if served.done:
+            tell(served.answers, {one.event.id for one in tickets if one.event})
             self._tell(round_, kept)
         return True
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Message
 
 from driftloop.errors import MessageError
-from driftloop.messages import RetrainRequested, decode
+from driftloop.messages import RetrainRequested, VersionOrdered, decode
 from driftloop.messages.envelope import header
 from driftloop.records import DeadLetter
 
@@ -21,8 +21,9 @@ class Ticket(NamedTuple):
         assignment: Under which assignment of the partition it was read.
         at_ms: Its Kafka timestamp, milliseconds since the epoch.
         request: What it holds, or None.
-        letter: Why it holds no request, or None.
-        trace: The request's ``traceparent``.
+        letter: Why it holds neither a request nor an order, or None.
+        trace: The event's ``traceparent``.
+        order: What it holds, where that is an order to switch a version.
     """
 
     partition: int
@@ -32,6 +33,12 @@ class Ticket(NamedTuple):
     request: RetrainRequested | None
     letter: DeadLetter | None
     trace: str
+    order: VersionOrdered | None = None
+
+    @property
+    def event(self) -> RetrainRequested | VersionOrdered | None:
+        """What has to be served."""
+        return self.request or self.order
 
     @property
     def place(self) -> tuple[int, int]:
@@ -40,14 +47,14 @@ class Ticket(NamedTuple):
 
 
 def read_ticket(message: Message, assignment: int) -> Ticket:
-    """Read a message; what is no request becomes a dead letter."""
+    """Read a message; what is neither request nor order becomes a dead letter."""
     partition, offset = message.partition() or 0, message.offset() or 0
     at_ms = message.timestamp()[1]
     headers: Any = message.headers() or []
     value = message.value()
-    request, letter = None, None
+    event, letter = None, None
     try:
-        request = _request(headers, value)
+        event = _event(headers, value)
     except MessageError as error:
         topic = message.topic() or ""
         letter = DeadLetter(
@@ -61,13 +68,16 @@ def read_ticket(message: Message, assignment: int) -> Ticket:
             detail=f"{topic}[{partition}]@{offset}: {error}",
         )
     trace = header(headers, "traceparent")
-    return Ticket(partition, offset, assignment, at_ms, request, letter, trace)
+    request = event if isinstance(event, RetrainRequested) else None
+    order = event if isinstance(event, VersionOrdered) else None
+    return Ticket(partition, offset, assignment, at_ms, request, letter, trace, order)
 
 
-def _request(
+def _event(
     headers: list[tuple[str, bytes | str | None]], value: bytes | None
-) -> RetrainRequested:
+) -> RetrainRequested | VersionOrdered:
     event = decode(headers, value)
-    if not isinstance(event, RetrainRequested):
-        raise MessageError(f"an event of type {RetrainRequested.type}, got {event.type}")
+    if not isinstance(event, RetrainRequested | VersionOrdered):
+        known = f"{RetrainRequested.type} or {VersionOrdered.type}"
+        raise MessageError(f"an event of type {known}, got {event.type}")
     return event

@@ -114,6 +114,11 @@ class Trainer:
         self._device = device
         self._now_ms = now_ms
 
+    @property
+    def store(self) -> Store:
+        """Where versions lie."""
+        return self._store
+
     def run(
         self,
         requests: Sequence[RetrainRequested],

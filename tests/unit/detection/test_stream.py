@@ -17,7 +17,7 @@ from driftloop.detection.outputs import (
     VersionChanged,
 )
 from driftloop.detection.stream import StreamTracker
-from driftloop.messages import OffsetRange
+from driftloop.messages import ModelPublished, OffsetRange
 from driftloop.records import Columns
 from driftloop.settings import Policy, Profile
 from driftloop.statistics.losses import compute
@@ -169,7 +169,7 @@ def test_a_publication_begins_a_version_where_records_do_not_tell() -> None:
     profile = make_profile()
     tracker, first = track(profile, make_stream(profile, 5, 45))
     changed = tracker.control(published("v1"))
-    assert [type(o) for o in changed] == [VersionChanged]
+    assert [type(o) for o in changed] == [VersionChanged, ModelPublished]
     rest = make_stream(profile, 6, 30)
     rest.offsets = rest.origin_offsets = rest.offsets + 45
     out = first + tracker.records(rest)

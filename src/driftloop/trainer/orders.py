@@ -1,0 +1,382 @@
+"""Orders to switch a stream's version, and candidates that wait for one.
+
+Each order is carried out once, in the transaction that commits its offset: a candidate is promoted
+or discarded, an earlier version is published again. What does not fit the current version any more
+is left alone, and logged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from driftloop.errors import ArtifactCorruptedError, ArtifactNotFoundError, StoreError
+from driftloop.messages import (
+    CandidateTrained,
+    Cost,
+    Event,
+    ModelPublished,
+    RetrainRequested,
+    TrainingFinished,
+    VersionOrdered,
+    event_id,
+)
+from driftloop.models import FORMAT, ModelArtifact, ModelStore
+from driftloop.settings import Settings
+from driftloop.trainer.history import Current, History, Place
+from driftloop.trainer.job import Check
+from driftloop.trainer.work import Result, Store, finish
+
+PAUSES = (0.5, 1.0, 2.0)
+"""Seconds between tries while the store cannot be read."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Answer(NamedTuple):
+    """Events that answer an order or a request, beside the results of trainings.
+
+    Attributes:
+        cause: Id of the order or request.
+        events: In the order in which they are to be written.
+    """
+
+    cause: str
+    events: list[Event]
+
+
+class _Refused(Exception):  # noqa: N818  # never leaves this module
+    """A rollback that cannot be done; why, and what to do."""
+
+
+class Desk:
+    """What a round does with orders and candidates; nothing counts before it is committed.
+
+    Args:
+        history: What was published and finished before.
+        store: Where versions lie.
+        now_ms: Wall clock, milliseconds since the epoch.
+        check: Called often; raises to give up.
+
+    Attributes:
+        answers: What is to be written.
+        withdrawn: Requests that an order gave up before they were trained, with the order.
+    """
+
+    def __init__(
+        self, history: History, store: Store, now_ms: Callable[[], int], check: Check
+    ) -> None:
+        self._history = history
+        self._store = store
+        self._now_ms = now_ms
+        self._check = check
+        self._current: dict[str, Current] = {}
+        self._closed: set[str] = set()
+        self.answers: list[Answer] = []
+        self.withdrawn: dict[str, VersionOrdered] = {}
+
+    def current_of(self, about: RetrainRequested | VersionOrdered) -> Current:
+        """Newest version of a stream, with what this round has changed."""
+        found = self._current.get(about.stream)
+        return found or self._history.current.get(about.stream, Current(None, 0))
+
+    def serve(self, orders: Iterable[VersionOrdered]) -> None:
+        """Carry orders out, in the order in which they were given."""
+        seen: set[str] = set()
+        for order in orders:
+            if order.id in seen or order.id in self._history.finished:
+                continue
+            seen.add(order.id)
+            self._check()
+            if order.action == "rollback":
+                events = self._rollback(order)
+            else:
+                events = self._on_candidate(order)
+            self.answers.append(Answer(order.id, events))
+
+    # Candidates
+
+    def hold_back(self, results: Sequence[Result], settings: Settings) -> list[Result]:
+        """Turn new versions into candidates where a canary is set and a champion serves.
+
+        Returns:
+            The other results, whose new versions name the artifact of their parent.
+        """
+        kept = []
+        for one in results:
+            if one.published is None:
+                kept.append(one)
+                continue
+            parent = self.current_of(one.request).event
+            published = _with_parent(one.published, parent)
+            events = self._supersede(one.request.stream, "newer-request", one.request.id)
+            profile = settings.profiles.get(one.request.profile)
+            canary = profile is not None and profile.training.canary is not None
+            if canary and parent is not None and published.champion is not None:
+                promised = one.finished.promised
+                candidate = _candidate(one.request, published, parent, promised, self._now_ms())
+                events.append(candidate)
+            else:
+                kept.append(one._replace(published=published))
+            if events:
+                self.answers.append(Answer(one.request.id, events))
+        return kept
+
+    def _open(self, stream: str) -> CandidateTrained | None:
+        candidate = self._history.candidates.get(stream)
+        return None if candidate is None or candidate.request_id in self._closed else candidate
+
+    def _on_candidate(self, order: VersionOrdered) -> list[Event]:
+        candidate = self._open(order.stream)
+        if candidate is None or candidate.request_id != order.request_id:
+            if order.action == "discard" and order.request_id not in self._history.finished:
+                self.withdrawn[order.request_id] = order
+                return []
+            return _ignored(order, "its candidate is not on trial any more")
+        current = self.current_of(order)
+        if current.event is None or current.event.version != candidate.parent_version:
+            return self._supersede(order.stream, "other-version", order.id)
+        if order.action == "discard":
+            reason = "pinned" if order.reason == "command" else "canary-worse"
+            reason = "canary-unscored" if order.reason == "unscored" else reason
+            return [self._close(candidate, "rejected", reason, order.detail)]
+        try:
+            self._load(candidate.uri, candidate.sha256)
+        except StoreError as error:
+            return [self._close(candidate, "failed", "candidate-unreadable", str(error))]
+        published = self._promoted(candidate, current, order.detail)
+        self._current[order.stream] = Current(published, published.sequence)
+        return [published, self._close(candidate, "published", "", order.detail)]
+
+    def _promoted(self, one: CandidateTrained, current: Current, detail: str) -> ModelPublished:
+        parent = current.event
+        return ModelPublished(
+            id=event_id(one.stream, one.profile_hash, "model", [one.request_id]),
+            stream=one.stream,
+            profile=one.profile,
+            version=one.version,
+            sequence=max(one.sequence, (parent.sequence if parent else 0) + 1),
+            parent_version=one.parent_version,
+            kind=one.kind,
+            uri=one.uri,
+            sha256=one.sha256,
+            format=one.format,
+            champion=one.champion,
+            challenger=one.challenger,
+            data=one.data,
+            cost=one.cost,
+            request_id=one.request_id,
+            published_at=self._now_ms(),
+            parent_uri=one.parent_uri,
+            parent_sha256=one.parent_sha256,
+            action="promoted",
+            detail=detail,
+        )
+
+    def _supersede(self, stream: str, reason: str, by: str) -> list[Event]:
+        """End the trial of a stream's candidate, if there is one."""
+        candidate = self._open(stream)
+        if candidate is None:
+            return []
+        detail = f"candidate {candidate.version} gave way to {by}"
+        return [self._close(candidate, "superseded", reason, detail)]
+
+    def _close(
+        self, candidate: CandidateTrained, outcome: str, reason: str, detail: str
+    ) -> TrainingFinished:
+        """The one outcome of a candidate's request."""
+        self._closed.add(candidate.request_id)
+        return TrainingFinished(
+            id=event_id(
+                candidate.stream, candidate.profile_hash, "training", [candidate.request_id]
+            ),
+            stream=candidate.stream,
+            profile=candidate.profile,
+            request_id=candidate.request_id,
+            outcome=outcome,  # type: ignore[arg-type]  # one of the four
+            reason=reason,
+            detail=detail,
+            version=candidate.version if outcome == "published" else None,
+            champion=candidate.champion,
+            challenger=candidate.challenger,
+            cost=candidate.cost,
+            finished_at=self._now_ms(),
+            promised=candidate.promised,
+        )
+
+    # Rollbacks
+
+    def _rollback(self, order: VersionOrdered) -> list[Event]:
+        current = self.current_of(order)
+        event = current.event
+        if event is None or order.against not in {None, event.version}:
+            now = "no version" if event is None else event.version
+            return _ignored(order, f"{now} is current, not {order.against}")
+        try:
+            place = self._target(order, event)
+            artifact = self._load(*place)
+        except (StoreError, _Refused) as error:
+            _log.error("trainer.rollback_failed", stream=order.stream, why=str(error))
+            return [self._failed(order, str(error))]
+        published = self._restored(order, artifact, place, current)
+        self._current[order.stream] = Current(published, published.sequence)
+        return [*self._supersede(order.stream, "rolled-back", order.id), published]
+
+    def _target(self, order: VersionOrdered, current: ModelPublished) -> Place:
+        """Where the version lies that is to be restored."""
+        version = order.version
+        if version is None and current.action == "rolled-back":
+            raise _Refused(
+                f"{current.version} is itself restored: name the version to go back to, as "
+                "--version v3"
+            )
+        version = version or current.parent_version
+        if version is None:
+            raise _Refused(f"{current.version} has no parent: name a version, as --version v3")
+        if version == current.version:
+            raise _Refused(f"{version} is the current version already")
+        if version == current.parent_version and current.parent_uri and current.parent_sha256:
+            return Place(current.parent_uri, current.parent_sha256)
+        known = self._history.places.get(order.stream, {}).get(version)
+        if known is not None:
+            return known
+        found = (
+            self._store.find(order.stream, version) if isinstance(self._store, ModelStore) else []
+        )
+        if len(found) != 1:
+            what = "no artifact" if not found else f"{len(found)} artifacts"
+            raise _Refused(
+                f"{what} of {order.stream} named {version} in the store: see "
+                f"{', '.join(uri for uri, _ in found) or 'store.uri'}"
+            )
+        return Place(*found[0])
+
+    def _restored(
+        self, order: VersionOrdered, artifact: ModelArtifact, place: Place, current: Current
+    ) -> ModelPublished:
+        event = current.event
+        return ModelPublished(
+            id=event_id(order.stream, "", "model", [order.id]),
+            stream=order.stream,
+            profile=event.profile if event else order.profile,
+            version=artifact.version,
+            sequence=current.sequence + 1,
+            parent_version=event.version if event else None,
+            kind=artifact.kind,
+            uri=place.uri,
+            sha256=place.sha256,
+            format=FORMAT,
+            champion=artifact.champion,
+            challenger=artifact.challenger,
+            data=list(artifact.data),
+            cost=Cost(seconds=0.0, records=artifact.records, device=""),
+            request_id=artifact.request_id,
+            published_at=self._now_ms(),
+            parent_uri=event.uri if event else None,
+            parent_sha256=event.sha256 if event else None,
+            action="rolled-back",
+            detail=f"{order.who}: {order.detail}" if order.who else order.detail,
+        )
+
+    def _failed(self, order: VersionOrdered, why: str) -> TrainingFinished:
+        return TrainingFinished(
+            id=event_id(order.stream, "", "training", [order.id]),
+            stream=order.stream,
+            profile=order.profile,
+            request_id=order.id,
+            outcome="failed",
+            reason="rollback-failed",
+            detail=why,
+            finished_at=self._now_ms(),
+        )
+
+    def _load(self, uri: str, sha256: str) -> ModelArtifact:
+        """Read and verify; what cannot be read now is tried again for a moment."""
+        for pause in PAUSES:
+            try:
+                return self._store.load(uri, sha256)
+            except (ArtifactNotFoundError, ArtifactCorruptedError):
+                raise
+            except StoreError:
+                time.sleep(pause)
+                self._check()
+        return self._store.load(uri, sha256)
+
+
+def tell(answers: Iterable[Answer], served: Collection[str]) -> None:
+    """Log what was written in answer to these orders and requests."""
+    for answer in answers:
+        for event in answer.events if answer.cause in served else ():
+            about: dict[str, object] = {"stream": event.stream, "event_id": answer.cause}
+            if isinstance(event, CandidateTrained):
+                _log.info("trainer.candidate_trained", **about, version=event.version)
+            elif isinstance(event, ModelPublished):
+                action, detail = event.action, event.detail
+                _log.info(
+                    "trainer.version_switched",
+                    **about,
+                    version=event.version,
+                    action=action,
+                    detail=detail,
+                )
+            elif isinstance(event, TrainingFinished):
+                outcome, reason = event.outcome, event.reason
+                _log.info("trainer.request_finished", **about, outcome=outcome, reason=reason)
+
+
+def pinned(request: RetrainRequested, order: VersionOrdered, now_ms: int) -> Result:
+    """The outcome of a request that was given up before it was trained."""
+    return Result(request, finish(request, "rejected", "pinned", order.detail, now_ms), None)
+
+
+def _ignored(order: VersionOrdered, why: str) -> list[Event]:
+    _log.warning(
+        "trainer.order_ignored",
+        stream=order.stream,
+        event_id=order.id,
+        action=order.action,
+        version=order.version,
+        why=why,
+    )
+    return []
+
+
+def _with_parent(event: ModelPublished, parent: ModelPublished | None) -> ModelPublished:
+    if parent is None:
+        return event
+    return msgspec.structs.replace(event, parent_uri=parent.uri, parent_sha256=parent.sha256)
+
+
+def _candidate(
+    request: RetrainRequested,
+    published: ModelPublished,
+    parent: ModelPublished,
+    promised: float | None,
+    now_ms: int,
+) -> CandidateTrained:
+    return CandidateTrained(
+        id=event_id(request.stream, request.profile_hash, "candidate", [request.id]),
+        stream=request.stream,
+        profile=request.profile,
+        profile_hash=request.profile_hash,
+        version=published.version,
+        sequence=published.sequence,
+        parent_version=parent.version,
+        parent_uri=parent.uri,
+        parent_sha256=parent.sha256,
+        kind=published.kind,
+        uri=published.uri,
+        sha256=published.sha256,
+        format=published.format,
+        champion=published.champion,
+        challenger=published.challenger,
+        data=published.data,
+        cost=published.cost,
+        request_id=request.id,
+        trained_at=now_ms,
+        promised=promised,
+    )
