@@ -371,6 +371,10 @@ def test_a_rule_is_told_in_words_of_the_file(write: Write, text: str, told: str)
             "[profiles.a]\ntopics = 'x'\n[profiles.b]\ntopics = 'x'",
             "profiles.b.topics: a pattern of its own: profile 'a' takes all these topics, got 'x'",
         ),
+        (
+            "[trainer.budget.profiles]\nflihgts = 60",
+            "trainer.budget.profiles.flihgts: the name of a profile (known: default), got 60",
+        ),
         ("[kafka.properties]\nacks = '1'", "Driftloop sets this property itself"),
     ],
 )

@@ -23,7 +23,10 @@ def _run(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("module", ["driftloop.cli.app", "driftloop.models", "driftloop.monitor"])
+@pytest.mark.parametrize(
+    "module",
+    ["driftloop.cli.app", "driftloop.models", "driftloop.monitor", "driftloop.trainer.preview"],
+)
 def test_modules_are_imported_without_torch(module: str) -> None:
     done = _run(f"import {module}")
     assert done.returncode == 0, done.stderr
