@@ -17,6 +17,7 @@ from driftloop.kafka.producer import CheckedProducer
 from driftloop.messages import encode
 from driftloop.trainer.service import TrainerService
 from tests.integration.trainer_rig import TrainerRig
+from tests.unit.trainer.requests import judged
 
 
 @pytest.fixture
@@ -137,6 +138,23 @@ def test_it_shows_what_waits_for_the_budget_and_what_is_spent(
     assert "the budget of profile numbers is spent for today" in table
     assert "raise trainer.budget" in table
     assert _serve(rig) == []
+
+
+def test_a_promise_is_corrected_by_what_the_ledger_says_of_the_stream(
+    rig: TrainerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It promised 600 on windows of 300 records; live records say that it saved 1 a record."""
+    topic, data = rig.stream("streams.a", 80)
+    first = rig.request(topic, data, priority=600.0)
+    _serve(rig)
+    (outcome,) = rig.trainings()
+    assert outcome.promised == 2.0
+    with CheckedProducer(rig.client) as producer:
+        producer.produce(rig.settings.topics.trainings, encode(judged(first, 1.0)))
+    rig.request(topic, data, tag=2, priority=600.0)
+    (row,) = _queue(rig, monkeypatch)["queue"]
+    assert row["ratio"] == pytest.approx((4 * (4.5 / 5) + 0.5) / 5)
+    assert row["saving"] == pytest.approx(600.0 * row["ratio"])
 
 
 def test_json_needs_a_dry_run_and_missing_topics_are_told(

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
+from driftloop.errors import KafkaUnavailableError
 from driftloop.kafka.producer import CheckedProducer
-from driftloop.messages import RetrainRequested
+from driftloop.messages import Event, RetrainRequested, TrainingFinished, encode
+from driftloop.trainer.history import History
 from driftloop.trainer.service import TrainerService
 from tests.integration.trainer_rig import TrainerRig, end
+from tests.unit.trainer.requests import finished, request
 
 
 @pytest.fixture
@@ -185,6 +188,57 @@ def test_a_stream_that_asks_again_while_it_waits_is_trained_once(rig: TrainerRig
     assert "".join(_serve(rig)) == "aab"
     assert [rig.outcome(one).outcome for one in older] == ["superseded", "published"]
     assert rig.outcome(newer).outcome == "published"
+
+
+def test_evidence_about_a_version_that_is_gone_trains_nothing_unless_it_names_newer_records(
+    rig: TrainerRig,
+) -> None:
+    topic, data = rig.stream("streams.a", 80)
+    rig.request(topic, data)
+    _serve(rig)
+    stale = rig.request(topic, data, tag=1, version="v0")
+    _serve(rig)
+    _, newer = rig.stream("streams.a", 80, seed=1)
+    fresh = rig.request(topic, newer, tag=2, version="v0")
+    _serve(rig)
+    assert (rig.outcome(stale).outcome, rig.outcome(stale).reason) == (
+        "superseded",
+        "newer-version",
+    )
+    assert "v1" in rig.outcome(stale).detail
+    assert rig.outcome(fresh).outcome in {"published", "rejected"}
+
+
+def test_a_trainer_knows_what_others_spent_and_waits_for_no_transaction_of_theirs(
+    rig: TrainerRig,
+) -> None:
+    """Outcomes of partitions that it does not own; its own ones it waits for."""
+    settings = rig.settings
+    topic = settings.topics.trainings
+    done = request("r1")
+    for i, name in enumerate(("one", "two")):
+        producer = Producer({**rig.client, "transactional.id": f"{rig.prefix}-{name}"})
+        producer.init_transactions(10)
+        producer.begin_transaction()
+        value = encode(finished(done, seconds=2.0 + i))
+        producer.produce(topic, partition=1, value=value.value, headers=list(value.headers))
+        assert producer.flush(10) == 0
+        if name == "one":
+            producer.commit_transaction(10)
+    seen: list[Event] = []
+    history = History(
+        rig.client, settings.topics.models, topic, partitions=2, listeners=[seen.append]
+    )
+    try:
+        history.catch_up([0], lambda: None, timeout=5.0)
+        assert [one.cost.seconds for one in seen if isinstance(one, TrainingFinished)] == [2.0]
+        with pytest.raises(KafkaUnavailableError, match="a transaction stays open"):
+            history.catch_up([1], lambda: None, timeout=1.0)
+        producer.commit_transaction(10)
+        history.catch_up([1], lambda: None, timeout=5.0)
+        assert len(seen) == 2
+    finally:
+        history.close()
 
 
 def test_more_requests_than_the_queue_holds_are_all_served(rig: TrainerRig) -> None:

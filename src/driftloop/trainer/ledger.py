@@ -31,6 +31,9 @@ LEAST_SECONDS = 1e-3
 LEAST_RATIO = 0.05
 """No stream is given up for good: its next promise still counts for something."""
 
+_SAYS_NOTHING = frozenset({"pinned", "canary-unscored"})
+"""Reasons of a rejection that do not judge the challenger."""
+
 _PRIOR = 4.0
 _LARGEST = 100.0
 _LEAST = 10
@@ -96,7 +99,7 @@ class Ledger:
         """Take up the outcome of a request that promised to save so much a record."""
         if promised <= 0:
             return
-        if event.outcome == "rejected" and event.reason != "pinned":
+        if event.outcome == "rejected" and event.reason not in _SAYS_NOTHING:
             self._observe(event.profile, event.stream, 0.0)
         elif event.outcome == "published":
             saved = self._saved.pop(event.request_id, None)

@@ -82,6 +82,7 @@ def test_streams_that_do_not_differ_are_taken_together_and_unlike_ones_apart() -
 def test_a_rejected_challenger_saved_nothing_and_a_pinned_one_says_nothing() -> None:
     ledger = Ledger(_KINDS)
     ledger.finished(finished(request("r1", "streams.a"), "rejected", reason="pinned"), 1.0)
+    ledger.finished(finished(request("r0", "streams.a"), "rejected", reason="canary-unscored"), 1.0)
     ledger.finished(finished(request("r2", "streams.a"), "failed", reason="internal"), 1.0)
     ledger.finished(finished(request("r3", "streams.a")), 1.0)
     ledger.judged(judged(request("r3", "streams.a"), None))
