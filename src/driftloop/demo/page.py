@@ -135,7 +135,7 @@ def _route(board: Scoreboard, route: str, shown: list[str]) -> str:
 def _table(lines: list[RouteResult]) -> str:
     head = (
         "<table><caption>Mean error in minutes. Versions count each route's first model; a retrain "
-        "whose challenger was rejected, or that a newer request superseded, gives no version."
+        "whose challenger was rejected, or that a newer request or version superseded, gives none."
         "</caption><thead><tr><th>Route</th><th>Flights</th><th>Untouched</th>"
         "<th>With Driftloop</th><th>Change</th><th>Retrains</th>"
         "<th>Versions</th></tr></thead><tbody>"

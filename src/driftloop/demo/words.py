@@ -26,7 +26,7 @@ def outcomes_text(board: Scoreboard) -> str:
     parts = [
         f"{done['published']:,} published",
         f"{done['rejected']:,} rejected (no better on the newest flights)",
-        f"{done['superseded']:,} superseded (by a newer request of the route)",
+        f"{done['superseded']:,} superseded (by a newer request or version)",
     ]
     if done["failed"]:
         parts.append(f"{done['failed']:,} failed")

@@ -133,7 +133,7 @@ def test_the_closing_breaks_between_words_and_accounts_for_every_request(
     flat = re.sub(r"\s+", " ", text)
     assert (
         "14 retrains and 4 first models asked for: 16 published, 1 rejected (no better on the "
-        "newest flights), 1 superseded (by a newer request of the route)." in flat
+        "newest flights), 1 superseded (by a newer request or version)." in flat
     )
     assert "50 % less" in flat
     assert "103 s in all" in flat
