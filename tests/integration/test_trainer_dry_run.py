@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from driftloop.cli.app import app
 from driftloop.cli.command import ordered
 from driftloop.kafka.producer import CheckedProducer
-from driftloop.messages import encode
+from driftloop.messages import VersionOrdered, encode
 from driftloop.trainer.service import TrainerService
 from tests.integration.trainer_rig import TrainerRig
 from tests.unit.trainer.requests import judged
@@ -138,6 +138,34 @@ def test_it_shows_what_waits_for_the_budget_and_what_is_spent(
     assert "the budget of profile numbers is spent for today" in table
     assert "raise trainer.budget" in table
     assert _serve(rig) == []
+
+
+def test_it_shows_orders_and_the_request_that_one_gives_up(
+    rig: TrainerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, data = rig.stream("streams.a", 80)
+    asked = rig.request(topic, data, priority=9.0)
+    order = VersionOrdered(
+        id="order",
+        stream=topic,
+        profile="numbers",
+        action="discard",
+        version=None,
+        against=None,
+        request_id=asked.id,
+        reason="command",
+        detail="ada pinned it",
+        decided_at=0,
+    )
+    with CheckedProducer(rig.client) as producer:
+        producer.produce(rig.settings.topics.retrain, encode(order))
+    found = _queue(rig, monkeypatch)
+    (row,) = found["queue"]
+    assert (row["state"], row["why"], row["rank"]) == ("withdrawn", "ada pinned it", None)
+    assert (found["orders"], found["unreadable"]) == (1, 0)
+    _serve(rig)
+    assert (rig.outcome(asked).outcome, rig.outcome(asked).reason) == ("rejected", "pinned")
+    assert _queue(rig, monkeypatch)["queue"] == []
 
 
 def test_a_promise_is_corrected_by_what_the_ledger_says_of_the_stream(

@@ -25,6 +25,7 @@ def as_json(found: Preview, settings: Settings) -> str:
         "group": settings.trainer.group,
         "queue": [row._asdict() for row in found.rows],
         "first_batch": found.batch,
+        "orders": found.orders,
         "unreadable": found.unreadable,
         "budgets": [one._asdict() for one in found.budgets],
         "resets_at": _moment(found.resets_ms),
@@ -59,14 +60,19 @@ def advice(found: Preview, settings: Settings) -> list[str]:
             f"'driftloop trainer' trains the first {found.batch:,} of {served:,} together; "
             "with --once it ends when all are served."
         )
-    if gone := states.count("superseded"):
-        lines.append(f"{gone:,} superseded: they end without a training.")
+    if found.orders:
+        lines.append(f"{found.orders:,} orders to switch a version are carried out first.")
+    lines += [
+        f"{states.count(state):,} {state}: they end without a training."
+        for state in ("superseded", "withdrawn")
+        if state in states
+    ]
     if held:
         lines.append(
             f"{held:,} over budget: raise trainer.budget, wait until {_moment(found.resets_ms)}, "
             "or order one with 'driftloop command retrain STREAM'."
         )
-    if any(row.pinned and row.state != "superseded" for row in found.rows):
+    if any(row.pinned and row.state in {"served", "budget"} for row in found.rows):
         lines.append("Pinned: 'driftloop command unpin STREAM' frees a stream's version again.")
     if found.unreadable:
         lines.append(
@@ -91,7 +97,7 @@ def _table(rows: list[Row]) -> Table:
         )
     table.add_column("why", overflow="fold")
     for row in rows:
-        gone = row.state == "superseded"
+        gone = row.state in {"superseded", "withdrawn"}
         figures = [
             f"{row.saving:.3g}",
             f"{row.seconds:.2g}",

@@ -19,8 +19,10 @@ from driftloop.trainer.budget import next_day_ms
 from driftloop.trainer.history import History
 from driftloop.trainer.queue import Choice, Entry, Turns, choose, evaluate
 from driftloop.trainer.tickets import Ticket
-from driftloop.trainer.waiting import Precedence, Superseded, settle
+from driftloop.trainer.waiting import Precedence, settle
 from driftloop.trainer.worth import Worth
+
+State = Literal["served", "budget", "superseded", "withdrawn"]
 
 _GROUNDS = {
     Precedence.COMMAND: "ordered or approved by a person",
@@ -44,7 +46,8 @@ class Row(NamedTuple):
         seconds: Expected seconds of training.
         value: `saving` a second.
         records: To train on, at most.
-        state: ``served``, ``budget`` (waits for the next day) or ``superseded``.
+        state: ``served``, ``budget`` (waits for the next day), ``superseded``, or ``withdrawn`` (an
+            order gave it up).
         pinned: Whether a person has pinned the stream's version.
         why: Why here, in words.
     """
@@ -60,7 +63,7 @@ class Row(NamedTuple):
     seconds: float
     value: float
     records: int
-    state: Literal["served", "budget", "superseded"]
+    state: State
     pinned: bool
     why: str
 
@@ -79,8 +82,9 @@ class Preview(NamedTuple):
 
     Attributes:
         rows: Those that are served, in their order; those that wait for a budget; those that are
-            superseded.
+            superseded or withdrawn.
         batch: How many of them the first batch trains.
+        orders: Orders to switch a version, which are carried out first.
         unreadable: Messages that are no request, and become dead letters.
         budgets: Of each profile that has one.
         resets_ms: When the next UTC day begins, milliseconds since the epoch.
@@ -88,6 +92,7 @@ class Preview(NamedTuple):
 
     rows: list[Row]
     batch: int
+    orders: int
     unreadable: int
     budgets: list[Spending]
     resets_ms: int
@@ -134,8 +139,12 @@ def arranged(
         for one in tickets
         if one.request is not None and one.request.id not in history.finished
     ]
+    orders = [one.order for one in tickets if one.order and one.order.id not in history.finished]
+    withdrawn = {one.request_id: one for one in orders if one.action == "discard"}
+    given_up = [one for one, _ in open_ if one.id in withdrawn]
     asked = {request.id: at_ms for request, at_ms in reversed(open_)}
-    still, superseded = settle(open_, lambda one: history.current_of(one).event)
+    going = [one for one in open_ if one[0].id not in withdrawn]
+    still, superseded = settle(going, lambda one: history.current_of(one).event)
     entries = evaluate(still, worth.ledger, settings.profiles)
     choice = choose(
         entries,
@@ -147,11 +156,19 @@ def arranged(
     rows = [
         *_served(choice, now_ms, pinned),
         *(_row(one, now_ms, pinned, "budget", _over(one)) for one in choice.waits),
-        *(_gone(one, now_ms - asked[one.request.id], pinned) for one in superseded),
+        *(
+            _gone(one.request, now_ms - asked[one.request.id], pinned, "superseded", one.detail)
+            for one in superseded
+        ),
+        *(
+            _gone(one, now_ms - asked[one.id], pinned, "withdrawn", withdrawn[one.id].detail)
+            for one in given_up
+        ),
     ]
     return Preview(
         rows=rows,
         batch=min(len(choice.chosen), settings.trainer.max_requests),
+        orders=len(orders),
         unreadable=sum(one.letter is not None for one in tickets),
         budgets=_budgets(settings, worth, now_ms),
         resets_ms=next_day_ms(now_ms),
@@ -180,7 +197,7 @@ def _row(
     entry: Entry,
     now_ms: int,
     pinned: set[str],
-    state: Literal["served", "budget", "superseded"],
+    state: State,
     why: str,
 ) -> Row:
     request = entry.request
@@ -202,8 +219,7 @@ def _row(
     )
 
 
-def _gone(one: Superseded, age_ms: int, pinned: set[str]) -> Row:
-    request: RetrainRequested = one.request
+def _gone(request: RetrainRequested, age_ms: int, pinned: set[str], state: State, why: str) -> Row:
     return Row(
         rank=None,
         stream=request.stream,
@@ -216,9 +232,9 @@ def _gone(one: Superseded, age_ms: int, pinned: set[str]) -> Row:
         seconds=0.0,
         value=0.0,
         records=0,
-        state="superseded",
+        state=state,
         pinned=request.stream in pinned,
-        why=one.detail,
+        why=why,
     )
 
 

@@ -25,7 +25,13 @@ def _row(**more: Any) -> Row:
 
 
 def _found(*rows: Row, **more: Any) -> Preview:
-    given: dict[str, Any] = {"batch": 1, "unreadable": 0, "budgets": [], "resets_ms": 86_400_000}
+    given: dict[str, Any] = {
+        "batch": 1,
+        "orders": 0,
+        "unreadable": 0,
+        "budgets": [],
+        "resets_ms": 86_400_000,
+    }
     return Preview(rows=list(rows), **given | more)
 
 
@@ -35,6 +41,8 @@ def _found(*rows: Row, **more: Any) -> Preview:
         (_found(), "Nothing waits in group ours"),
         (_found(_row(), _row()), "trains the first 1 of 2 together"),
         (_found(_row(state="superseded")), "1 superseded"),
+        (_found(_row(state="withdrawn")), "1 withdrawn"),
+        (_found(orders=2), "2 orders to switch a version"),
         (_found(_row(state="budget")), "wait until 1970-01-02T00:00:00Z"),
         (_found(_row(pinned=True)), "driftloop command unpin STREAM"),
         (_found(unreadable=2), "2 messages are no requests: they go to driftloop.dlq"),
