@@ -102,7 +102,7 @@ def test_after_few_epochs_it_predicts_better_than_a_model_that_began_anew() -> N
         for one, losses in ((job, cold), (begin(job, champion, encoding), warm)):
             predicted = predict(_artifact(job, encoding, fit([one], CPU)[0]), x, [category])
             losses.append(float(np.square(predicted - y).mean()))
-    assert max(warm) < 0.8 * min(cold)
+    assert np.mean(warm) < 0.75 * np.mean(cold)
 
 
 @pytest.mark.parametrize("name", ["regressor", "absolute", "binary", "classes"])
