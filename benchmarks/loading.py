@@ -144,7 +144,7 @@ def render(result: dict[str, Any]) -> str:
     lines = [
         "# Loading records to train on",
         "",
-        _MADE,
+        _MADE.format(load=result["load"]),
         "",
         f"{result['topics']:,} topics x {result['records_per_topic']:,} records of "
         f"{result['bytes_per_record']} bytes with {WIDTH} features, one request a topic; "
@@ -169,7 +169,7 @@ def render(result: dict[str, Any]) -> str:
 
 _MADE = (
     "Made by `python -m benchmarks.loading`. Medians of the rounds. Machines are noisy: compare "
-    "the ratios."
+    "the ratios. Mean number of processes that wanted a core meanwhile: {load:.0f}."
 )
 _HEAD = (
     "| case | CPU, µs a record | records a CPU second | records/s | peak RSS, MB "
@@ -177,7 +177,8 @@ _HEAD = (
 )
 _NOTES = (
     "`driftloop`: `driftloop.trainer.load`, one consumer for all ranges, looks for expired ranges "
-    "first, typed decoding to columns, join of late labels; the client's own threads count. "
+    "first, typed decoding to columns, join of late labels; the client's own threads count, and "
+    "torch is in its memory, as it is in the trainer's. "
     "`naive`: a consumer a topic, one after the other, `json.loads`, a list of rows. The broker "
     "runs on the same machine. CPU a record says how many records a core takes; a process decodes "
     "in one thread, so that further cores help the client's threads, or another trainer."
@@ -222,6 +223,7 @@ def main() -> None:
         "rounds": options.rounds,
         "date": datetime.now(UTC).date().isoformat(),
         "hardware": hardware(),
+        "load": os.getloadavg()[2],
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
         "cases": {

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -76,6 +77,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "sample": options.sample,
         "date": datetime.now(UTC).date().isoformat(),
         "hardware": hardware(),
+        "load": os.getloadavg()[2],
         "cuda": torch.cuda.get_device_name() if cuda else None,
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
@@ -90,7 +92,7 @@ def render(result: dict[str, Any]) -> str:
     lines = [
         "# Training, stacked and one by one",
         "",
-        "Made by `python -m benchmarks.training`. Machines are noisy: compare the ratios.",
+        _MADE.format(load=result["load"]),
         "",
         f"{RECORDS:,} records x {WIDTH} features a model; {result['date']}; {result['hardware']}; "
         f"Python {result['python']}; "
@@ -136,6 +138,10 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
+_MADE = (
+    "Made by `python -m benchmarks.training`. Machines are noisy: compare the ratios, those of CPU "
+    "first. Mean number of processes that wanted a core meanwhile: {load:.0f}."
+)
 _HEAD = (
     "| case | models | models/s | CPU, ms a model | peak MB beyond records | final loss "
     "| models/s against one by one | CPU against one by one |"
@@ -145,7 +151,8 @@ _NOTES = (
     "of the best epoch on the newest 15 %, no early end; linear: ridge regression. CPU against one "
     "by one is the ratio a core, which other work on the machine disturbs less; stacks are trained "
     "on all cores beside each other, so that alone on the machine the ratio of models/s is that "
-    "times the cores. One by one is a "
+    "times the cores. A ridge regression takes less than a millisecond, most of it to read the "
+    "records: stacks of them save the calls, and nothing else. One by one is a "
     "`torch.nn.Module` with Adam on one thread, which for so small models is faster than two; a "
     "pool has a process a core, each with one thread, begun before the clock. All that trains one "
     "by one was measured on a sample ({sample} perceptrons, 32 times as many linear models): its "
