@@ -32,8 +32,9 @@ lint: $(READY)  ## check style, formatting, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## measure the monitor's throughput on a real Kafka, beside two baselines
+bench: $(READY)  ## measure throughput on a real Kafka, and training in short, beside baselines
 	$(BIN)/python -m benchmarks.throughput $(ARGS)
+	$(BIN)/python -m benchmarks.training --quick
 
 format: $(READY)  ## format the code and mend what ruff can mend by itself
 	$(BIN)/ruff check --fix $(SOURCES)

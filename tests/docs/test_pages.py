@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.loading import render as loading_page
 from benchmarks.throughput import RESULTS
 from benchmarks.throughput import render as throughput_page
+from benchmarks.training import render as training_page
 from driftloop.cli.app import app
 from driftloop.detection.champion import BLOCK
 from driftloop.messages import EVENT_TYPES
@@ -69,6 +72,14 @@ def test_the_page_of_the_benchmark_is_that_of_its_figures() -> None:
     assert throughput_page(figures) == page
     assert len(figures["all"]["naive"]) == 1
     assert "`naive` ran in the first round only" in page
+
+
+@pytest.mark.parametrize(("name", "page"), [("training", training_page), ("loading", loading_page)])
+def test_pages_of_the_trainer_are_those_of_their_figures(
+    name: str, page: Callable[[dict[str, Any]], str]
+) -> None:
+    figures = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    assert page(figures) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
 
 
 def test_the_profile_of_the_readme_gives_a_stream_its_first_model(

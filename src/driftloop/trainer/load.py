@@ -103,8 +103,7 @@ def _parsed(wanted: Wanted, most: int, free: int) -> list[OffsetRange]:
         raise TrainingError("bad-ranges", str(error)) from error
     if not found:
         raise TrainingError("bad-ranges", "the request names no records")
-    records = sum(one.size for one in dict.fromkeys(found))
-    size = records * record_bytes(wanted.profile)
+    records, size = sum(one.size for one in set(found)), bytes_of(wanted)
     if records > most:
         rule = f"trainer.max_records is {most:,}"
         advice = "raise it where memory allows"
@@ -118,6 +117,15 @@ def _parsed(wanted: Wanted, most: int, free: int) -> list[OffsetRange]:
         f"the ranges name {records:,} records, about {shown(size)} of memory, and {rule}: narrow "
         f"training.window or training.records, or {advice}",
     )
+
+
+def bytes_of(wanted: Wanted) -> int:
+    """Bytes that the records of a request take while they are loaded, about; 0 for bad ranges."""
+    try:
+        found = {OffsetRange.parse(text) for text in wanted.data}
+    except MessageError:
+        return 0
+    return sum(one.size for one in found) * record_bytes(wanted.profile)
 
 
 def record_bytes(profile: Profile) -> int:

@@ -98,13 +98,19 @@ def _views(flat: Tensor, layers: list[_Layer]) -> Views:
 def _first_weights(
     spec: Spec, layers: list[_Layer], size: int, width: int, generator: np.random.Generator
 ) -> npt.NDArray[np.float32]:
-    """He's initial weights; padded units get none and, without a gradient, stay at zero."""
+    """Initial weights and biases, uniform within 1/sqrt(inputs), as `torch.nn.Linear` draws them.
+
+    Adam moves each by about the learning rate a step: from He's larger weights, and from biases of
+    zero, a regression needs up to twice as many epochs for the same loss. Padded units get none
+    and, without a gradient, stay at zero.
+    """
     flat = np.zeros(size, np.float32)
     sizes = [width, *spec.hidden, spec.outputs]
     for one, (inputs, outputs) in zip(layers, pairwise(sizes), strict=True):
-        values = generator.standard_normal((inputs, outputs)) * np.sqrt(2.0 / max(inputs, 1))
+        most = 1.0 / np.sqrt(max(inputs, 1))
         block = flat[one.weight : one.bias].reshape(one.inputs, one.outputs)
-        block[:inputs, :outputs] = values
+        block[:inputs, :outputs] = generator.uniform(-most, most, (inputs, outputs))
+        flat[one.bias : one.bias + outputs] = generator.uniform(-most, most, outputs)
     return flat
 
 

@@ -53,7 +53,7 @@ def first_weights(
         return None
     if (old.numeric, old.categorical) != (encoding.numeric, encoding.categorical):
         return None
-    weights = {name: value.astype(np.float64) for name, value in champion.weights.items()}
+    weights: Weights = {name: value.astype(np.float64) for name, value in champion.weights.items()}
     _to_inputs(weights, old, encoding)
     _to_labels(weights, f"{champion.layers - 1}", champion.target, target)
     return weights

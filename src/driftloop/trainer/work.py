@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -29,15 +31,17 @@ from driftloop.trainer import gate, warm
 from driftloop.trainer.dataset import Dataset, job_of, split
 from driftloop.trainer.history import Current
 from driftloop.trainer.job import CancelledTrainingError, Check, Fitted, Job, seed_of
-from driftloop.trainer.load import Wanted
+from driftloop.trainer.load import Wanted, bytes_of
 from driftloop.trainer.load import load as load_ranges
-from driftloop.trainer.memory import is_refusal
+from driftloop.trainer.memory import available, is_refusal
 from driftloop.trainer.train import fit_each
 
 _RESTORE = (
     "restore the file, or send a tombstone for the stream to the topic of models: its next model "
     "is then published without a champion"
 )
+_GROUP, _GROUP_SHARE = 256, 4
+"""Requests whose records are loaded while others train, and their part of the free memory."""
 _log = structlog.get_logger(__name__)
 
 
@@ -139,7 +143,38 @@ class Trainer:
             KafkaUnavailableError: No broker answers; nothing is lost, try again.
         """
         tasks = [_Task(one, current(one)) for one in requests]
-        self._load(tasks, check)
+        groups = self._groups(tasks)
+        if len(groups) < 2:
+            self._load(tasks, check)
+            return self._serve(tasks, check)
+        results: list[Result] = []
+        with ThreadPoolExecutor(1, "driftloop-load") as loader:
+            loading = loader.submit(self._load, groups[0], check)
+            for group, following in zip_longest(groups, groups[1:]):
+                loading.result()
+                if following is not None:  # loaded while this one is trained
+                    loading = loader.submit(self._load, following, check)
+                results += self._serve(group, check)
+                for task in group:  # its records are not needed any more
+                    task.data = task.job = None
+        return results
+
+    def _groups(self, tasks: Sequence[_Task]) -> list[list[_Task]]:
+        """Runs of tasks whose records are loaded together; those of two fit into memory."""
+        room, size = available() // _GROUP_SHARE, 0
+        groups: list[list[_Task]] = []
+        for task in tasks:
+            profile = self._settings.profiles.get(task.request.profile)
+            need = bytes_of(Wanted(profile, task.request.data)) if profile is not None else 0
+            if not groups or len(groups[-1]) >= _GROUP or size + need > room:
+                groups.append([])
+                size = 0
+            groups[-1].append(task)
+            size += need
+        return groups
+
+    def _serve(self, tasks: Sequence[_Task], check: Check) -> list[Result]:
+        """Train what was loaded."""
         self._each(tasks, self._prepare, check)
         self._fit(tasks, check)
         self._each(tasks, self._judge, check)
