@@ -64,6 +64,11 @@ class ModelArtifact:
     records: int = 0
 
     @property
+    def file(self) -> str:
+        """Name of its file beside the manifest."""
+        return WEIGHTS
+
+    @property
     def layers(self) -> int:
         """Number of affine layers; 1 for a linear model."""
         return sum(name.startswith("weight.") for name in self.weights)
@@ -103,6 +108,11 @@ class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     records: int
     weights: _File
+
+    @property
+    def file(self) -> _File:
+        """The file beside it."""
+        return self.weights
 
 
 def sha256(content: bytes) -> str:

@@ -183,10 +183,17 @@ class StoreSettings(Section):
         uri: A folder, or a URL that fsspec reads, as ``s3://bucket/models``.
         options: What fsspec's file system takes. Secrets are references, as in
             ``kafka.properties``.
+        keep: Newest versions of each stream that stay, beside those that are current, the parent
+            of the current one, or pinned; 0 keeps all. The trainer removes the others once it has
+            published for the stream.
+        grace: Age below which nothing is removed: longer than a version waits for the end of the
+            transaction that publishes it. What was left half-written goes after it.
     """
 
     uri: str = ".driftloop/models"
     options: dict[str, Any] = Field(default={})
+    keep: int = Field(default=0, ge=0)
+    grace: Duration = Field(default="1h")  # type: ignore[assignment]  # read by parse_duration
 
     def resolved(self) -> dict[str, Any]:
         """Options with references replaced by the secrets that they name.
