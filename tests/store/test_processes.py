@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from driftloop.models import ModelStore
+from driftloop.models.retention import Held
 from driftloop.settings import StoreSettings
 from tests.artifacts import artifact
 from tests.store.conftest import Place

@@ -17,7 +17,15 @@ from collections.abc import Callable, Mapping
 
 from driftloop.errors import ArtifactCorruptedError, ArtifactNotFoundError, StoreError
 from driftloop.models import files
-from driftloop.models.artifact import MANIFEST, ModelArtifact, build, dump, parse_manifest, sha256
+from driftloop.models.artifact import (
+    MANIFEST,
+    Manifest,
+    ModelArtifact,
+    build,
+    dump,
+    parse_manifest,
+    sha256,
+)
 from driftloop.models.files import LASTING
 from driftloop.models.listing import (
     StoredVersion,
@@ -167,6 +175,11 @@ class ModelStore:
                 f"{named[2]}, got {digest}"
             )
         return artifact, digest
+
+    def manifest(self, uri: str) -> Manifest:
+        """The manifest of an artifact, whose files are not read; raises as `load` does."""
+        fs, folder = files.open_place(uri, self._options)
+        return parse_manifest(files.read(fs, folder, MANIFEST), uri)
 
     def contents(self, uri: str, digest: str) -> dict[str, bytes]:
         """The verified files of an artifact by name; raises as `load` does."""
