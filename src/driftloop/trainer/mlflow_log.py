@@ -15,8 +15,13 @@ from driftloop.messages import ModelPublished
 from driftloop.models.artifact import MANIFEST
 from driftloop.settings import MlflowSettings
 
-# A server that is away is tried for seconds, not for the minutes of MLflow's own defaults.
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+# A server that is away is tried for seconds, not for the minutes of MLflow's own defaults; and
+# MLflow prints nothing between the trainer's lines.
+_HABITS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 _LONGEST = 500  # of a parameter's value, by MLflow
 _FOLDER = "model"
 _PARAMETERS = ("kind", "task", "loss", "seed", "records", "format", "driftloop")
@@ -33,7 +38,7 @@ class MlflowLog:
     """
 
     def __init__(self, settings: MlflowSettings) -> None:
-        for name, value in _PATIENCE.items():
+        for name, value in _HABITS.items():
             os.environ.setdefault(name, value)
         try:
             from mlflow import MlflowClient  # noqa: PLC0415  # an extra
@@ -107,7 +112,11 @@ class MlflowLog:
             except self._refused:
                 self._client.get_registered_model(name)  # another trainer was first
         version = self._client.create_model_version(
-            name, f"{artifacts}/{_FOLDER}", run_id, tags=_tags(event)
+            name,
+            f"{artifacts}/{_FOLDER}",
+            run_id,
+            tags=_tags(event),
+            await_creation_for=0,
         )
         self._client.set_registered_model_alias(name, "current", version.version)
 
