@@ -2,91 +2,39 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
+from benchmarks.store import VERSIONS, calls, clone, fill, works
 from driftloop.models import ModelStore
-from driftloop.models.retention import Held
 from driftloop.settings import StoreSettings
 from tests.artifacts import artifact
 from tests.s3 import BUCKET, S3Server
 
-_WATCHED = {"open", "os.scandir", "os.listdir", "os.rename", "os.remove", "os.mkdir"}
-_counting: list[Counter[str]] = []
-
-
-def _hook(event: str, args: tuple[object, ...]) -> None:
-    if _counting and event in _WATCHED and "models" in str(args[0]):
-        _counting[-1][event] += 1
-
-
-sys.addaudithook(_hook)
-
-
-def calls(work: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """How often the file system was asked: what Python audits, and `os.stat`, which it does not."""
-    counted: Counter[str] = Counter()
-    for name in ("stat", "lstat"):
-        real = getattr(os, name)
-
-        def told(*args: object, real: Callable[..., object] = real, **named: object) -> object:
-            counted["stat"] += 1
-            return real(*args, **named)
-
-        monkeypatch.setattr(os, name, told)
-    _counting.append(counted)
-    try:
-        work()
-    finally:
-        _counting.pop()
-        monkeypatch.undo()
-    return dict(counted)
-
-
-def clone(folder: Path, streams: int, versions: int) -> None:
-    """Give so many further streams the versions of stream ``s`` (hard links: it is quick)."""
-    first = next(iter((folder / "s").iterdir()))
-    for i in range(streams):
-        for j in range(versions):
-            target = folder / f"other.{i}" / f"v{j}-01234567-0123456789ab"
-            target.mkdir(parents=True)
-            for file in first.iterdir():
-                (target / file.name).hardlink_to(file)
-
 
 def test_a_stream_costs_the_same_alone_and_among_three_thousand_versions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """The benchmark shows it for 100,000; 3,000 are quickly made."""
     counted = []
-    for size in (0, 300):
-        settings = StoreSettings(uri=str(tmp_path / str(size) / "models"), keep=3)
-        store = ModelStore(settings)
-        saved = [store.save("s", f"v{i}", artifact(version=f"v{i}")) for i in range(1, 6)]
-        clone(tmp_path / str(size) / "models", size, 10)
-        works: list[Callable[[], object]] = [
-            lambda store=store: store.versions("s"),
-            lambda store=store, saved=saved: store.load(*saved[2]),
-            lambda store=store: store.save("s", "v6", artifact(version="v6")),
-            lambda store=store: store.prune("s", Held()),
-        ]
-        counted.append([calls(work, monkeypatch) for work in works])
+    for size in (10, 3000):
+        folder = tmp_path / str(size)
+        store, saved = fill(folder, size)
+        done = works(store, saved)
+        counted.append({name: calls(work, folder) for name, work in done.items()})
+        everything = calls(lambda: [store.versions(one) for one in store.streams()], folder)  # noqa: B023
+        assert everything["os.scandir"] >= size, "what costs more with each version is counted"
     assert counted[0] == counted[1]
-    assert all(counted[0]), "something was counted"
-    listing = counted[0][0]
-    assert listing["os.scandir"] == 1 + 5, "the stream's folder, and each of its versions"
+    assert counted[0]["list"]["os.scandir"] == 1 + VERSIONS, "its folder, and each version's"
+    assert all(counted[0].values())
 
 
 def test_a_stream_in_a_bucket_is_listed_by_one_request(s3: S3Server) -> None:
-    settings = StoreSettings(uri=f"s3://{BUCKET}/counted-models", options=s3.options())
+    settings = StoreSettings(uri=f"s3://{BUCKET}/counted", options=s3.options())
     store = ModelStore(settings)
     saved = [store.save("s", f"v{i}", artifact(version=f"v{i}")) for i in range(1, 6)]
-    clone(s3.bucket / "counted-models", 30, 10)
+    folder = s3.bucket / "counted"
+    clone(next((folder / "s").iterdir()), folder, 30, 10)
     before = requests(store)
     assert len(store.versions("s")) == 5
     listed = requests(store)

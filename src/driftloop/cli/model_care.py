@@ -80,25 +80,25 @@ def _onnx() -> Any:
 def verify(shelf: Shelf, stream: str | None, version: str | None, *, json: bool) -> None:
     """Read versions again; exit status 1 when one is at fault."""
     streams = shelf.store.streams() if stream is None else [stream]
-    checked, faults = 0, list[dict[str, str]]()
+    checked, faults = set[tuple[str, str]](), list[dict[str, str]]()
     for name in streams:
         found = shelf.versions(name) if stream is not None else shelf.store.versions(name)
         chosen = [shelf.pick(name, version)] if version is not None else found
         for one in (one for one in chosen if one.complete):
-            checked += 1
+            checked.add((name, one.uri))
             why = _fault(shelf, one)
             if why:
                 faults.append({"stream": name, "version": one.version, "uri": one.uri, "why": why})
     if version is None:
-        faults += _missing(shelf, stream)
+        faults += _elsewhere(shelf, stream, checked)
     if json:
-        print_json({"checked": checked, "faults": faults, "note": shelf.note})
+        print_json({"checked": len(checked), "faults": faults, "note": shelf.note})
     else:
         note(shelf)
         for fault in faults:
             tell(f"{fault['stream']} {fault['version']}: {fault['why']}")
         count = f"{len(faults)} at fault" if faults else "none at fault"
-        console.print(f"{checked} versions of {len(streams)} streams verified: {count}.")
+        console.print(f"{len(checked)} versions of {len(streams)} streams verified: {count}.")
         if faults:
             console.print(
                 "\n  Restore the files from a backup; or retrain: driftloop command retrain STREAM"
@@ -118,18 +118,20 @@ def _fault(shelf: Shelf, one: StoredVersion) -> str:
     return ""
 
 
-def _missing(shelf: Shelf, stream: str | None) -> list[dict[str, str]]:
-    """Current versions that are not in the store."""
+def _elsewhere(
+    shelf: Shelf, stream: str | None, checked: set[tuple[str, str]]
+) -> list[dict[str, str]]:
+    """Current versions that were not among the checked: gone, or in another place."""
     faults = []
     for name, event in shelf.published.items():
-        if stream not in {None, name}:
+        if stream not in {None, name} or (name, event.uri) in checked:
             continue
         try:
-            shelf.store.manifest(event.uri)
+            shelf.store.load(event.uri, event.sha256)
         except StoreError as error:
             why = f"the current version cannot be read: {error}"
             faults.append({"stream": name, "version": event.version, "uri": event.uri, "why": why})
-    return [fault for fault in faults if "no model.json" in fault["why"]]
+    return faults
 
 
 def prune(shelf: Shelf, stream: str | None, keep: int | None, *, yes: bool, json: bool) -> None:
