@@ -78,9 +78,7 @@ class HeldVersions:
         """
         counts = partition_counts(self._client, list(self._topics), timeout=timeout)
         places = {(topic, i) for topic, count in counts.items() for i in range(count)}
-        # The client remembers leaders for good: after a broker's restart an old one is refused.
-        admin = AdminClient({"log_level": 2, **self._client})
-        ends = offsets_of(admin, places, codes.LATEST, timeout)
+        ends = self._ends(places, timeout)
         new = sorted(places - self._positions.keys())
         if new:
             try:
@@ -102,6 +100,18 @@ class HeldVersions:
                     f"{topic}[{partition}] could not be read beyond offset "
                     f"{self._positions[behind[0]]} for {timeout:g} s"
                 )
+
+    def _ends(self, places: set[Place], timeout: float) -> dict[Place, int]:
+        deadline = time.monotonic() + timeout
+        while True:
+            # The client remembers leaders for good: after a broker's restart one is refused.
+            admin = AdminClient({"log_level": 2, **self._client})
+            try:
+                return offsets_of(admin, places, codes.LATEST, timeout)
+            except KafkaUnavailableError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)  # a new topic has no leader yet
 
     def of(self, stream: str, now: float) -> Held:
         """What must stay of a stream, as far as was read.

@@ -18,6 +18,7 @@ from driftloop.errors import DriftloopError
 from driftloop.kafka.held import HeldVersions
 from driftloop.messages import ModelPublished
 from driftloop.models import ModelStore
+from driftloop.models.retention import Held
 from driftloop.settings import Settings
 
 if TYPE_CHECKING:
@@ -96,6 +97,21 @@ class Afterwards:
 
     def _prune(self, published: Sequence[ModelPublished]) -> None:
         """Prune the streams that got a version; what is held is read again before."""
+        # Where all is kept, what is left half-written goes all the same.
+        held = self._catch_up() if self._settings.store.keep else None
+        for stream in dict.fromkeys(event.stream for event in published):
+            stays = held.of(stream, time.time()) if held is not None else Held()
+            for judged in self._store.prune(stream, stays):
+                _pruned.inc()
+                _log.info(
+                    "trainer.version_pruned",
+                    stream=stream,
+                    version=judged.stored.version,
+                    uri=judged.stored.uri,
+                    why=judged.reason,
+                )
+
+    def _catch_up(self) -> HeldVersions:
         if self._held is None:
             topics = self._settings.topics
             self._held = HeldVersions(
@@ -105,17 +121,7 @@ class Afterwards:
                 recent=self._settings.store.grace.total_seconds(),
             )
         self._held.catch_up()
-        for stream in dict.fromkeys(event.stream for event in published):
-            held = self._held.of(stream, time.time())
-            for judged in self._store.prune(stream, held):
-                _pruned.inc()
-                _log.info(
-                    "trainer.version_pruned",
-                    stream=stream,
-                    version=judged.stored.version,
-                    uri=judged.stored.uri,
-                    why=judged.reason,
-                )
+        return self._held
 
     def _tell_mlflow(self, event: ModelPublished) -> None:
         mlflow = self._mlflow
