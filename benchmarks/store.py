@@ -69,7 +69,7 @@ def calls(work: Callable[[], object], below: Path) -> dict[str, int]:
 
 
 def clone(first: Path, folder: Path, streams: int, versions: int) -> None:
-    """Give a store further streams, whose versions are hard links to one version's files.
+    """Give a store further streams, whose versions are hard links to a copy of one.
 
     Args:
         first: A version's folder.
@@ -77,11 +77,13 @@ def clone(first: Path, folder: Path, streams: int, versions: int) -> None:
         streams: How many.
         versions: Of each.
     """
-    contents = list(first.iterdir())
     for i in range(streams):
-        for j in range(versions):
-            target = folder / f"streams.other-{i}" / f"v{j}-01234567-0123456789ab"
-            target.mkdir(parents=True)
+        stream = folder / f"streams.other-{i}"
+        shutil.copytree(first, stream / "v0-01234567-0123456789ab")  # a file has so many links
+        contents = list((stream / "v0-01234567-0123456789ab").iterdir())
+        for j in range(1, versions):
+            target = stream / f"v{j}-01234567-0123456789ab"
+            target.mkdir()
             for file in contents:
                 (target / file.name).hardlink_to(file)
 

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from mlflow import MlflowClient
 from prometheus_client import REGISTRY
@@ -21,6 +22,7 @@ from driftloop.kafka.producer import CheckedProducer
 from driftloop.messages import Command, ModelPublished, encode
 from driftloop.models import ModelStore
 from driftloop.models.artifact import sha256
+from driftloop.trainer.mlflow_log import MlflowLog
 from tests.integration.trainer_rig import TrainerRig
 
 _HOURS = 2 * 3600.0
@@ -178,7 +180,13 @@ def test_each_version_is_a_run_with_its_files_and_a_registered_version(
         assert (folder / "weights.safetensors").stat().st_size > 0
     current = client.get_model_version_by_alias(f"driftloop.{topic}", "current")
     assert current.run_id == runs["v2"].info.run_id
+    back = msgspec.structs.replace(events["v1"], id="published once more")
+    files = ModelStore(rig.settings.store).contents(back.uri, back.sha256)
+    assert MlflowLog(rig.settings.mlflow).log(back, files) == runs["v1"].info.run_id
+    assert len(client.search_runs([experiment.experiment_id])) == 2, "no second run"
     assert len(client.search_model_versions(f"name = 'driftloop.{topic}'")) == 2
+    current = client.get_model_version_by_alias(f"driftloop.{topic}", "current")
+    assert current.run_id == runs["v1"].info.run_id
 
 
 def every_version(rig: TrainerRig) -> dict[str, ModelPublished]:

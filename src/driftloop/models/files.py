@@ -151,6 +151,22 @@ def read(fs: Any, folder: str, name: str) -> bytes:
         raise unreadable(fs, place, error) from error
 
 
+def is_there(fs: Any, place: str) -> bool:
+    """Whether a file is there; asked of the store itself, not of a listing.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    try:
+        fs.invalidate_cache()
+        fs.info(place)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except Exception as error:  # object stores raise what they like
+        raise unreadable(fs, place, error) from error
+    return True
+
+
 def remove(fs: Any, folder: str, names: list[str]) -> None:
     """Remove an artifact or what is left of one; a reader finds it whole or not at all.
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import stat
 import time
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from driftloop.models.artifact import MANIFEST
-from driftloop.models.files import unreadable
+from driftloop.models.files import is_local, unreadable
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._@-]")
 _SEQUENCE = re.compile(r"^v(\d+)")
@@ -91,7 +95,7 @@ def stored(fs: Any, folder: str) -> list[StoredVersion]:
     """
     try:
         fs.invalidate_cache()  # others write there too
-        found = fs.find(folder, withdirs=True, detail=True)
+        found = _local(folder) if is_local(fs) else fs.find(folder, withdirs=True, detail=True)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except Exception as error:  # object stores raise what they like
@@ -108,12 +112,36 @@ def look(fs: Any, folder: str) -> StoredVersion | None:
     stream = folder.rpartition("/")[0]
     try:
         fs.invalidate_cache()  # others write there too
-        found = fs.find(folder, withdirs=True, detail=True)
+        if is_local(fs):
+            found = {folder: _facts(Path(folder).stat())} | _inside(folder)
+        else:
+            found = fs.find(folder, withdirs=True, detail=True)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # object stores raise what they like
         raise unreadable(fs, folder, error) from error
     return next(iter(_grouped(fs, stream, found)), None)
+
+
+def _local(folder: str) -> dict[str, dict[str, Any]]:
+    """What `find` of fsspec gives; but an error is one, where `find` leaves the place out."""
+    found: dict[str, dict[str, Any]] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):  # another one removes it just now
+                if entry.is_dir():
+                    found |= {entry.path: _facts(entry.stat())} | _inside(entry.path)
+    return found
+
+
+def _inside(folder: str) -> dict[str, dict[str, Any]]:
+    with os.scandir(folder) as entries:
+        return {entry.path: _facts(entry.stat()) for entry in entries}
+
+
+def _facts(found: os.stat_result) -> dict[str, Any]:
+    kind = "directory" if stat.S_ISDIR(found.st_mode) else "file"
+    return {"type": kind, "size": found.st_size, "mtime": found.st_mtime}
 
 
 def _grouped(fs: Any, folder: str, found: dict[str, dict[str, Any]]) -> list[StoredVersion]:

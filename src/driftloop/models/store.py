@@ -240,5 +240,9 @@ class ModelStore:
         """
         gone = [judged for judged in self.plan(stream, held) if not judged.keep]
         for judged in gone:
+            # A listing may leave a file out that it could not look at: no ground to remove it.
+            manifest = f"{judged.stored.folder}/{MANIFEST}"
+            if not judged.stored.complete and files.is_there(self._fs, manifest):
+                raise StoreError(f"{manifest} is there, but was not listed: nothing is removed")
             files.remove(self._fs, judged.stored.folder, list(judged.stored.files))
         return gone

@@ -220,7 +220,7 @@ class MlflowSettings(Section):
             those that MLflow's own variables name, as ``MLFLOW_TRACKING_TOKEN``.
         experiment: Experiment of the runs, one a version.
         register_models: Whether each stream gets a registered model ``driftloop.STREAM``, whose
-            alias ``current`` is its newest version.
+            alias ``current`` is its current version.
     """
 
     tracking_uri: str = ""

@@ -54,7 +54,7 @@ class MlflowLog:
         self._experiment = ""
 
     def log(self, event: ModelPublished, files: Mapping[str, bytes]) -> str:
-        """Log a version; one that is logged already stays as it is.
+        """Log a version; what is logged already gets no second run, as after a rollback.
 
         Args:
             event: The version.
@@ -68,9 +68,12 @@ class MlflowLog:
         """
         client = self._client
         experiment = self._experiment or self._open()
-        found = client.search_runs([experiment], f"tags.`driftloop.event_id` = '{event.id}'")
+        found = client.search_runs([experiment], f"tags.`driftloop.sha256` = '{event.sha256}'")
         if found and found[0].info.status == "FINISHED":
-            return str(found[0].info.run_id)
+            known = str(found[0].info.run_id)
+            if self._settings.register_models:
+                self._point(event, known)
+            return known
         name = f"{event.stream} {event.version}"
         run = found[0] if found else client.create_run(experiment, tags=_tags(event), run_name=name)
         run_id = str(run.info.run_id)
@@ -103,7 +106,7 @@ class MlflowLog:
         return self._experiment
 
     def _register(self, event: ModelPublished, run_id: str, artifacts: str) -> None:
-        name = f"driftloop.{event.stream}".replace(":", "@").replace("/", "_")
+        name = _name(event)
         try:
             self._client.get_registered_model(name)
         except self._refused:
@@ -111,14 +114,25 @@ class MlflowLog:
                 self._client.create_registered_model(name, {"driftloop.stream": event.stream})
             except self._refused:
                 self._client.get_registered_model(name)  # another trainer was first
-        version = self._client.create_model_version(
+        self._client.create_model_version(
             name,
             f"{artifacts}/{_FOLDER}",
             run_id,
             tags=_tags(event),
             await_creation_for=0,
         )
-        self._client.set_registered_model_alias(name, "current", version.version)
+        self._point(event, run_id)
+
+    def _point(self, event: ModelPublished, run_id: str) -> None:
+        """Make a run's registered version the current one."""
+        name = _name(event)
+        found = self._client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+        if found:
+            self._client.set_registered_model_alias(name, "current", found[0].version)
+
+
+def _name(event: ModelPublished) -> str:
+    return f"driftloop.{event.stream}".replace(":", "@").replace("/", "_")
 
 
 def _tags(event: ModelPublished) -> dict[str, str]:

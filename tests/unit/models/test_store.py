@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import time
 import uuid
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from driftloop.errors import ArtifactCorruptedError, ArtifactNotFoundError, StoreError
 from driftloop.models import ModelStore, predict
+from driftloop.models.retention import Held
 from driftloop.settings import StoreSettings
 from tests.artifacts import artifact
 
@@ -126,3 +129,23 @@ def test_stream_names_become_folders_inside_the_store(tmp_path: Path) -> None:
 def test_an_unknown_protocol_is_said() -> None:
     with pytest.raises(StoreError, match=r"store\.uri"):
         ModelStore(StoreSettings(uri="nowhere://x"))
+
+
+def test_a_version_that_cannot_be_looked_at_is_an_error_and_not_garbage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails for a moment must not make a version look half-written."""
+    store = ModelStore(StoreSettings(uri=str(tmp_path)), now=lambda: time.time() + 7200)
+    uri, digest = store.save("s", "v1", artifact())
+    real = os.scandir
+
+    def fails(path: str) -> object:
+        if "v1-" in str(path):
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", fails)
+    with pytest.raises(StoreError, match="Input/output error"):
+        store.prune("s", Held())
+    monkeypatch.undo()
+    assert store.load(uri, digest).version == "v1"
