@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from benchmarks.throughput import RESULTS, hardware
 from driftloop.models import Encoding, ModelArtifact, ModelStore
@@ -45,7 +46,10 @@ sys.addaudithook(_hook)
 
 
 def calls(work: Callable[[], object], below: Path) -> dict[str, int]:
-    """How often the file system below a folder is asked: what Python audits, and `os.stat`."""
+    """How often the file system below a folder is asked: what Python audits, and `os.stat`.
+
+    What a listing tells of its entries is not counted: it is as much as the entries are.
+    """
     counted: Counter[str] = Counter()
     real = {"stat": os.stat, "lstat": os.lstat}
 
@@ -133,6 +137,13 @@ def works(store: ModelStore, saved: list[tuple[str, str]]) -> dict[str, Callable
     }
 
 
+def file_system(folder: Path) -> str:
+    """Kind of the file system that a folder lies on, as ``ext4``."""
+    mounts = psutil.disk_partitions(all=True)
+    under = [one for one in mounts if folder.resolve().is_relative_to(one.mountpoint)]
+    return max(under, key=lambda one: len(one.mountpoint)).fstype
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Run every case in a store of each size."""
     cases: dict[str, Any] = {}
@@ -159,7 +170,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "cases": cases,
         "rounds": options.rounds,
+        "python": sys.version.split()[0],
         "hardware": hardware(),
+        "place": file_system(options.folder or Path(tempfile.gettempdir())),
         "date": datetime.now(UTC).date().isoformat(),
         "versions": {name: version(name) for name in ("fsspec", "safetensors", "msgspec")},
     }
@@ -179,8 +192,8 @@ def page(result: dict[str, Any]) -> str:
             "Machines are noisy: the calls are what is claimed."
         ),
         "",
-        f"{result['rounds']} rounds; {result['date']}; {result['hardware']}; Python "
-        f"{sys.version.split()[0]}; "
+        f"{result['rounds']} rounds; {result['date']}; {result['hardware']}; on {result['place']}; "
+        f"Python {result['python']}; "
         + ", ".join(f"{name} {number}" for name, number in result["versions"].items())
         + ".",
         "",

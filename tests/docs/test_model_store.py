@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import tomllib
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.store import page as render
+from benchmarks.throughput import RESULTS
 from driftloop.cli.app import app
 from driftloop.settings import MlflowSettings, StoreSettings
 from tests.store.test_models_command import Rig, published, rig
@@ -45,3 +48,13 @@ def test_its_tables_are_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     assert StoreSettings(**kept["store"]).keep == 10
     assert StoreSettings(**bucket["store"]).resolved()["secret"] == "s"  # noqa: S105
     assert MlflowSettings(**mlflow["mlflow"]).register_models
+
+
+def test_the_measured_page_is_that_of_its_figures() -> None:
+    """What the page claims: the same calls to the file system at every size."""
+    figures = json.loads((RESULTS / "store.json").read_text(encoding="utf-8"))
+    assert render(figures) == (RESULTS / "store.md").read_text(encoding="utf-8")
+    assert "100000" in figures["cases"]
+    for name in ("list", "load", "prune", "save"):
+        counts = [case[name]["calls"] for case in figures["cases"].values()]
+        assert counts == [counts[0]] * len(counts)

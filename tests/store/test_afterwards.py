@@ -147,6 +147,7 @@ def test_a_version_that_was_not_published_yet_is_never_removed(rig: TrainerRig) 
     assert store.load(uri, digest)
 
 
+@pytest.mark.slow
 def test_each_version_is_a_run_with_its_files_and_a_registered_version(
     rig: TrainerRig, mlflow_server: str
 ) -> None:
