@@ -15,9 +15,11 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from driftloop.errors import KafkaUnavailableError
 from driftloop.kafka.broker import BrokerHandle, LocalBroker, ensure_broker
 from driftloop.settings.load import FILE_VARIABLE
-from tests.required import REQUIRED
 
 _KAFKA_FIXTURES = {"kafka_bootstrap", "own_broker", "admin", "make_topic"}
+_REQUIRED = any(
+    os.environ.get(name, "").lower() in {"1", "true"} for name in ("CI", "DRIFTLOOP_REQUIRE_KAFKA")
+)
 _shared: list[BrokerHandle | str] = []
 _ran: set[str] = set()
 _skipped: set[str] = set()
@@ -43,7 +45,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def _fault(config: pytest.Config) -> str | None:
     """Say why a required run does not count, or None when it does."""
-    if not REQUIRED or config.option.collectonly or hasattr(config, "workerinput"):
+    if not _REQUIRED or config.option.collectonly or hasattr(config, "workerinput"):
         return None
     if _skipped:
         return f"Kafka tests are required here, but were skipped: {', '.join(sorted(_skipped))}"
@@ -109,7 +111,7 @@ def kafka_bootstrap(
             raise KafkaUnavailableError(known["fault"])  # noqa: TRY301  # as if it were started here
         handle = ensure_broker(tmp_path_factory.mktemp("kafka"), tied=True)
     except KafkaUnavailableError as error:
-        if REQUIRED:
+        if _REQUIRED:
             raise
         pytest.skip(f"no Kafka: {error}")
     yield handle.bootstrap_servers
@@ -138,7 +140,7 @@ def own_broker(tmp_path: Path) -> Iterator[Callable[..., LocalBroker]]:
         try:
             broker = LocalBroker.start(folder, **options)
         except KafkaUnavailableError as error:
-            if REQUIRED or made or options:
+            if _REQUIRED or made or options:
                 raise
             pytest.skip(f"no Kafka: {error}")
         made.append(broker)

@@ -1,4 +1,7 @@
-"""Whether tests that need a service must run: in CI, and where the environment says so."""
+"""Whether tests that need a service must run: in CI, and where the environment says so.
+
+`tests/conftest.py` says the same by itself: it is also run alone, by a test.
+"""
 
 from __future__ import annotations
 
