@@ -129,6 +129,8 @@ class HeldVersions:
         if event is not None:
             if event.parent_version:
                 versions[event.parent_version] = "parent"
+            if event.parent_uri:
+                uris[event.parent_uri] = "parent"
             versions[event.version] = "current"
             uris[event.uri] = "current"
         if self.pinned.get(stream):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,6 +20,8 @@ from driftloop.messages import ModelPublished
 from driftloop.models import ModelStore
 from driftloop.models.retention import Held
 from driftloop.settings import Settings
+from driftloop.trainer.orders import Answer
+from driftloop.trainer.work import Result
 
 if TYPE_CHECKING:
     from driftloop.trainer.mlflow_log import MlflowLog
@@ -28,6 +30,21 @@ _MOST = 10_000
 _pruned = Counter("driftloop_trainer_pruned", "Folders of versions removed from the store.")
 _logged = Counter("driftloop_trainer_mlflow", "Versions by what became of their log.", ["result"])
 _log = structlog.get_logger(__name__)
+
+
+def versions(
+    results: Iterable[Result], answers: Iterable[Answer], answered: Collection[str]
+) -> list[ModelPublished]:
+    """Versions that a round published: new ones, promoted ones, and those gone back to.
+
+    Args:
+        results: Of the trainings whose outcomes were published.
+        answers: To orders and candidates.
+        answered: Ids of those whose answers were published.
+    """
+    found = [one.published for one in results if one.published is not None]
+    events = (event for one in answers if one.cause in answered for event in one.events)
+    return [*found, *(event for event in events if isinstance(event, ModelPublished))]
 
 
 class Afterwards:
