@@ -12,6 +12,7 @@ from driftloop.backtest.result import Result
 from driftloop.errors import Fault, SettingsError
 from driftloop.settings import (
     KafkaSettings,
+    MlflowSettings,
     MonitorSettings,
     Policy,
     Profile,
@@ -32,6 +33,7 @@ _SECTIONS = {
     "trainer": TrainerSettings,
     "scorer": ScorerSettings,
     "store": StoreSettings,
+    "mlflow": MlflowSettings,
 }
 
 

@@ -32,6 +32,7 @@ _COMMANDS = {
     "monitor": ("driftloop.cli.monitor", "Watch the streams and request retraining."),
     "trainer": ("driftloop.cli.trainer", "Serve retrain requests."),
     "scorer": ("driftloop.cli.scorer", "Predict with each stream's current model."),
+    "models": ("driftloop.cli.models", "List, compare, verify, export and prune model versions."),
     "command": ("driftloop.cli.command", "Order something for a stream: retrain, snooze, pin."),
 }
 

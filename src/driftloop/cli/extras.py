@@ -10,6 +10,7 @@ EXTRAS = {
     "demo": "trainer,scorer,demo",
     "trainer": "trainer",
     "scorer": "scorer",
+    "models": "scorer",
     "backtest": "backtest,trainer",
 }
 

@@ -117,15 +117,31 @@ def jars(report: Callable[[str], None]) -> Path:
         KafkaUnavailableError: Maven is missing or failed.
     """
     pom = (_LOCAL / "pom.xml").read_bytes()
-    folder = cache_folder() / f"kafka-{KAFKA_VERSION}-{hashlib.sha256(pom).hexdigest()[:12]}"
+    what = f"Kafka {KAFKA_VERSION}"
+    return fetch_jars(pom, f"kafka-{KAFKA_VERSION}", f"{what} with Maven (43 MB, once)", report)
+
+
+def fetch_jars(pom: bytes, name: str, what: str, report: Callable[[str], None]) -> Path:
+    """Give the folder of the jars that a pom names; see `jars`.
+
+    Args:
+        pom: What Maven reads.
+        name: Beginning of the folder's name.
+        what: Told when they are downloaded.
+        report: Told what takes time.
+
+    Raises:
+        KafkaUnavailableError: Maven is missing or failed.
+    """
+    folder = cache_folder() / f"{name}-{hashlib.sha256(pom).hexdigest()[:12]}"
     if folder.is_dir():
         return folder
     maven = shutil.which("mvn")
     if maven is None:
         raise KafkaUnavailableError(f"mvn is not on PATH. {_INSTALL}")
-    report(f"Downloading Kafka {KAFKA_VERSION} with Maven (43 MB, once)")
+    report(f"Downloading {what}")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="kafka-") as aside:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{name}-") as aside:
         (Path(aside) / "pom.xml").write_bytes(pom)
         command = [maven, "-B", "-ntp", "-q", "-f", f"{aside}/pom.xml"]
         command += ["dependency:copy-dependencies", "-DincludeScope=runtime"]
@@ -138,7 +154,7 @@ def jars(report: Callable[[str], None]) -> Path:
                 break
             if last:
                 said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:])
-                raise KafkaUnavailableError(f"mvn could not fetch Kafka's jars:\n{said}")
+                raise KafkaUnavailableError(f"mvn could not fetch the jars of {name}:\n{said}")
         try:
             (Path(aside) / "jars").rename(folder)
         except OSError:

@@ -51,7 +51,15 @@ REFUSED: tuple[int, ...] = (
     ClientError._UNSUPPORTED_FEATURE,  # noqa: SLF001
 )
 
+# A partition has no leader yet, or another one: that passes in a moment.
+ELECTING: tuple[int, ...] = (
+    ClientError.NOT_LEADER_FOR_PARTITION,
+    ClientError.LEADER_NOT_AVAILABLE,
+    ClientError.FENCED_LEADER_EPOCH,
+)
+
 
 def passes(cause: ClientError) -> bool:
     """Whether an error may end by itself once a broker answers."""
-    return cause.code() not in REFUSED and bool(cause.retriable() or cause.code() < 0)
+    code = cause.code()
+    return code not in REFUSED and bool(cause.retriable() or code < 0 or code in ELECTING)

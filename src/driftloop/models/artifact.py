@@ -64,6 +64,11 @@ class ModelArtifact:
     records: int = 0
 
     @property
+    def file(self) -> str:
+        """Name of its file beside the manifest."""
+        return WEIGHTS
+
+    @property
     def layers(self) -> int:
         """Number of affine layers; 1 for a linear model."""
         return sum(name.startswith("weight.") for name in self.weights)
@@ -83,7 +88,9 @@ class _Features(msgspec.Struct, frozen=True):
     vocabulary: list[list[str]]
 
 
-class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``model.json`` holds; `ModelArtifact` says what the fields mean."""
+
     format: str
     format_version: int
     driftloop: str
@@ -104,6 +111,11 @@ class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
     records: int
     weights: _File
 
+    @property
+    def file(self) -> _File:
+        """The file beside it."""
+        return self.weights
+
 
 def sha256(content: bytes) -> str:
     """Hexadecimal SHA-256."""
@@ -116,7 +128,7 @@ def dump(artifact: ModelArtifact) -> tuple[bytes, bytes]:
         {name: np.ascontiguousarray(value) for name, value in sorted(artifact.weights.items())}
     )
     encoding = artifact.encoding
-    manifest = _Manifest(
+    manifest = Manifest(
         format=FORMAT,
         format_version=FORMAT_VERSION,
         driftloop=driftloop.__version__,
@@ -146,14 +158,14 @@ def dump(artifact: ModelArtifact) -> tuple[bytes, bytes]:
     return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n", weights
 
 
-def parse_manifest(content: bytes, place: str) -> _Manifest:
+def parse_manifest(content: bytes, place: str) -> Manifest:
     """Read ``model.json``.
 
     Raises:
         ArtifactCorruptedError: It does not parse, or has a format of another version.
     """
     try:
-        manifest = msgspec.json.decode(content, type=_Manifest)
+        manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArtifactCorruptedError(f"{place}: {MANIFEST} does not parse: {error}") from error
     if (manifest.format, manifest.format_version) != (FORMAT, FORMAT_VERSION):
@@ -163,7 +175,7 @@ def parse_manifest(content: bytes, place: str) -> _Manifest:
     return manifest
 
 
-def build(manifest: _Manifest, weights: bytes, place: str) -> ModelArtifact:
+def build(manifest: Manifest, weights: bytes, place: str) -> ModelArtifact:
     """Put manifest and weights together.
 
     Raises:

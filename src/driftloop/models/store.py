@@ -1,69 +1,64 @@
 """The model store: artifacts in a local folder, or wherever fsspec writes.
 
-An artifact is a folder ``<store>/<stream>/<version>-<request>`` of ``model.json`` and
+An artifact is a folder ``<store>/<stream>/<version>-<request>-<sha256>`` of ``model.json`` and
 ``weights.safetensors``. In a local folder it appears at once, whole: it is written aside, then
 renamed. Object stores cannot rename: there the manifest, which makes an artifact, comes last.
-Nothing that was written is ever overwritten. Every load verifies both hashes.
+The name tells the content, so trainers that write at once never mix their files, and nothing that
+was written is ever overwritten by something else. Every load verifies both hashes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import re
-import shutil
+import time
 import uuid
-from pathlib import Path
-from typing import Any
-
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
+from collections.abc import Callable, Mapping
 
 from driftloop.errors import ArtifactCorruptedError, ArtifactNotFoundError, StoreError
+from driftloop.models import files
 from driftloop.models.artifact import (
     MANIFEST,
-    WEIGHTS,
+    Manifest,
     ModelArtifact,
     build,
     dump,
     parse_manifest,
     sha256,
 )
+from driftloop.models.files import LASTING
+from driftloop.models.listing import (
+    StoredVersion,
+    folder_of,
+    look,
+    stored,
+    stream_folders,
+    stream_of,
+)
+from driftloop.models.retention import Held, Judged, plan
 from driftloop.settings import StoreSettings
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9._@-]")
-_ADVICE = {
-    errno.ENOSPC: "free some space on that disk",
-    errno.EDQUOT: "raise the quota or free some space",
-    errno.EFBIG: "raise the limit on file sizes",
-    errno.EROFS: "mount that file system writable, or choose another store.uri",
-    errno.EACCES: "give the trainer's user the right to write there",
-    errno.EPERM: "give the trainer's user the right to write there",
-    errno.ENOTDIR: "a file stands where a folder must be: remove it, or choose another store.uri",
-    errno.EEXIST: "a file stands where a folder must be: remove it, or choose another store.uri",
-}
-# What does not pass by itself, as a full disk may.
-LASTING = (
-    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOENT),
-    *(errno.ENAMETOOLONG, errno.ELOOP),
-)
+__all__ = ["LASTING", "ModelStore"]
 
 
 class ModelStore:
     """Where model artifacts lie.
 
     Args:
-        settings: `uri` is a folder or a URL that fsspec reads, `options` go to its file system.
+        settings: `uri` is a folder or a URL that fsspec reads, `options` go to its file system;
+            `keep` and `grace` say what `prune` leaves.
+        now: Seconds since the epoch.
 
     Raises:
         SettingsError: A secret among the options cannot be read.
         StoreError: fsspec does not know the protocol, or lacks what it needs for it.
     """
 
-    def __init__(self, settings: StoreSettings) -> None:
+    def __init__(self, settings: StoreSettings, *, now: Callable[[], float] = time.time) -> None:
         self._options = settings.resolved()
-        self._fs, self._root = self._open(settings.uri)
+        self._fs, self._root = files.open_place(settings.uri, self._options)
+        self._keep, self._grace = settings.keep, settings.grace.total_seconds()
+        self._now = now
 
     def save(self, stream: str, version: str, artifact: ModelArtifact) -> tuple[str, str]:
         """Write an artifact.
@@ -71,7 +66,8 @@ class ModelStore:
         Args:
             stream: Stream id.
             version: As ``v3``.
-            artifact: What to write. The same artifact again is left as it is.
+            artifact: What to write. The same artifact again is left as it is, unless it is so old
+                that it might be pruned before it is published: then it is written once more.
 
         Returns:
             URI of its folder, readable from any working directory, and the sha256 of its manifest.
@@ -80,26 +76,38 @@ class ModelStore:
             StoreError: It could not be written; says where, why, and what to do.
         """
         manifest, weights = dump(artifact)
+        parts = {artifact.file: weights, MANIFEST: manifest}
         digest = sha256(manifest)
-        name = f"{version}-{artifact.request_id[:8] or digest[:8]}"
-        folder = f"{self._root}/{_safe(stream)}/{_safe(name)}"
-        try:
-            if self._fs.exists(folder):
-                if self._holds(folder, manifest, weights):
-                    return self._fs.unstrip_protocol(folder), digest
-                # Left by a trainer that died, or by one that was cut off: theirs stays theirs.
-                folder = f"{folder}-{digest[:8]}-{uuid.uuid4().hex[:4]}"
-            if isinstance(self._fs, LocalFileSystem):
-                _write_local(Path(folder), manifest, weights)
-            else:
-                self._fs.makedirs(folder, exist_ok=True)
-                self._fs.pipe_file(f"{folder}/{WEIGHTS}", weights)
-                self._fs.pipe_file(f"{folder}/{MANIFEST}", manifest)
-        except OSError as error:
-            raise _unwritable(folder, error) from error
-        except Exception as error:  # object stores raise what they like
-            raise StoreError(f"cannot write the model to {folder}: {error!r}") from error
+        request = re.sub(r"[^A-Za-z0-9]", "", artifact.request_id)[:8] or "none"
+        name = folder_of(f"{version}-{request}-{digest[:12]}")
+        folder = f"{self._root}/{folder_of(stream)}/{name}"
+        there = self._state(folder, parts)
+        if there == "other":
+            folder = f"{folder}-{uuid.uuid4().hex[:8]}"
+        if there != "same":
+            try:
+                files.write(self._fs, folder, parts)
+            except StoreError:
+                # Another trainer may have written the same at the same time.
+                if self._state(folder, parts) != "same":
+                    raise
         return self._fs.unstrip_protocol(folder), digest
+
+    def _state(self, folder: str, parts: Mapping[str, bytes]) -> str:
+        """What lies at a folder: ``none``, ``same`` (whole and young), or ``other``."""
+        try:
+            found = look(self._fs, folder)
+        except StoreError:
+            found = None  # writing says why
+        if found is None:
+            return "none"
+        young = self._now() - found.modified < self._grace / 2
+        if young and not files.is_local(self._fs) and set(found.files) < set(parts):
+            return "none"  # the same is being written, or was left half-way: write the rest
+        with contextlib.suppress(StoreError):
+            same = all(files.read(self._fs, folder, name) == parts[name] for name in parts)
+            return "same" if same and young else "other"
+        return "other"
 
     def probe(self) -> None:
         """Write a small file and remove it.
@@ -107,16 +115,7 @@ class ModelStore:
         Raises:
             StoreError: It could not be written; says where, why, and what to do.
         """
-        file = f"{self._root}/.probe-{uuid.uuid4().hex}"
-        try:
-            self._fs.makedirs(self._root, exist_ok=True)
-            self._fs.pipe_file(file, b"")
-        except OSError as error:
-            raise _unwritable(self._root, error) from error
-        except Exception as error:  # object stores raise what they like
-            raise StoreError(f"cannot write a model to {self._root}: {error!r}") from error
-        with contextlib.suppress(Exception):  # who may write need not be allowed to remove
-            self._fs.rm_file(file)
+        files.probe(self._fs, self._root)
 
     def reach(self) -> None:
         """See that the store can be read; it need not exist yet.
@@ -124,10 +123,26 @@ class ModelStore:
         Raises:
             StoreError: It cannot; says where and why.
         """
-        try:
-            self._fs.exists(self._root)
-        except Exception as error:  # object stores raise what they like
-            raise StoreError(f"cannot read the model store {self._root}: {error!r}") from error
+        files.is_there(self._fs, self._root)
+
+    def find(self, stream: str, version: str) -> list[tuple[str, str]]:
+        """Artifacts of a stream's version, as `save` returned them; usually one.
+
+        Their manifests name stream and version; `load` verifies the rest.
+
+        Raises:
+            StoreError: The store could not be read.
+        """
+        found = []
+        for one in sorted(self.versions(stream), key=lambda one: one.folder):
+            if one.version != version or not one.complete:
+                continue
+            with contextlib.suppress(ArtifactNotFoundError, ArtifactCorruptedError):
+                manifest = files.read(self._fs, one.folder, MANIFEST)
+                parsed = parse_manifest(manifest, one.uri)
+                if (parsed.stream, parsed.version) == (stream, version):
+                    found.append((one.uri, sha256(manifest)))
+        return found
 
     def load(self, uri: str, digest: str) -> ModelArtifact:
         """Read and verify an artifact.
@@ -141,101 +156,93 @@ class ModelStore:
             ArtifactCorruptedError: What lies there has another hash, or does not parse.
             StoreError: The store could not be read.
         """
-        fs, folder = self._open(uri)
-        manifest = _read(fs, folder, MANIFEST)
-        if sha256(manifest) != digest:
+        return self._load(uri, digest)[0]
+
+    def load_stored(self, one: StoredVersion) -> tuple[ModelArtifact, str]:
+        """Read and verify a version that `versions` listed; return it and its manifest's sha256.
+
+        Raises:
+            ArtifactNotFoundError: A file of it is missing.
+            ArtifactCorruptedError: It does not parse, a file has another hash than the manifest
+                says, or the manifest another than the folder's name says.
+            StoreError: The store could not be read.
+        """
+        artifact, digest, _ = self._load(one.uri, None)
+        named = one.folder.rpartition("/")[2].split("-")
+        if len(named) > 2 and not digest.startswith(named[2]):
             raise ArtifactCorruptedError(
-                f"{uri}: {MANIFEST} must have the sha256 {digest} that was published, got "
-                f"{sha256(manifest)}"
+                f"{one.uri}: {MANIFEST} must have the sha256 that the folder's name begins, "
+                f"{named[2]}, got {digest}"
+            )
+        return artifact, digest
+
+    def manifest(self, uri: str) -> Manifest:
+        """The manifest of an artifact, whose files are not read; raises as `load` does."""
+        fs, folder = files.open_place(uri, self._options)
+        return parse_manifest(files.read(fs, folder, MANIFEST), uri)
+
+    def contents(self, uri: str, digest: str) -> dict[str, bytes]:
+        """The verified files of an artifact by name; raises as `load` does."""
+        return self._load(uri, digest)[2]
+
+    def _load(self, uri: str, digest: str | None) -> tuple[ModelArtifact, str, dict[str, bytes]]:
+        fs, folder = files.open_place(uri, self._options)
+        manifest = files.read(fs, folder, MANIFEST)
+        found = sha256(manifest)
+        if digest is not None and found != digest:
+            raise ArtifactCorruptedError(
+                f"{uri}: {MANIFEST} must have the sha256 {digest} that was published, got {found}"
             )
         parsed = parse_manifest(manifest, uri)
-        return build(parsed, _read(fs, folder, WEIGHTS), uri)
+        weights = files.read(fs, folder, parsed.file.name)
+        parts = {MANIFEST: manifest, parsed.file.name: weights}
+        return build(parsed, weights, uri), found, parts
 
-    def find(self, stream: str, version: str) -> list[tuple[str, str]]:
-        """Artifacts of a stream's version, as `save` returned them; usually one.
-
-        Their manifests name stream and version; `load` verifies the rest.
+    def streams(self) -> list[str]:
+        """Ids of all streams that have a folder.
 
         Raises:
             StoreError: The store could not be read.
         """
-        parent = f"{self._root}/{_safe(stream)}"
-        try:
-            folders = [str(one).rstrip("/") for one in self._fs.ls(parent, detail=False)]
-        except FileNotFoundError:
-            return []
-        except Exception as error:  # object stores raise what they like
-            raise StoreError(f"cannot read {parent}: {error!r}") from error
-        found = []
-        for folder in sorted(folders):
-            if not folder.rpartition("/")[2].startswith(f"{_safe(version)}-"):
-                continue
-            with contextlib.suppress(ArtifactNotFoundError, ArtifactCorruptedError):
-                manifest = _read(self._fs, folder, MANIFEST)
-                parsed = parse_manifest(manifest, folder)
-                if (parsed.stream, parsed.version) == (stream, version):
-                    found.append((self._fs.unstrip_protocol(folder), sha256(manifest)))
-        return found
+        return [stream_of(name) for name in stream_folders(self._fs, self._root)]
 
-    def _open(self, uri: str) -> tuple[Any, str]:
-        try:
-            fs, path = fsspec.core.url_to_fs(uri, **self._options)
-        except (ValueError, ImportError, TypeError) as error:
-            raise StoreError(
-                f"store.uri: a folder or URL that fsspec reads, got {uri!r}: {error}"
-            ) from error
-        return fs, str(path).rstrip("/")
+    def versions(self, stream: str) -> list[StoredVersion]:
+        """What lies in a stream's folder, newest version first; half-written ones too.
 
-    def _holds(self, folder: str, manifest: bytes, weights: bytes) -> bool:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            found = self._fs.cat_file(f"{folder}/{MANIFEST}")
-            return bool(found == manifest and self._fs.cat_file(f"{folder}/{WEIGHTS}") == weights)
-        return False
+        It costs what that stream has, not what the store has.
 
+        Raises:
+            StoreError: The store could not be read.
+        """
+        return stored(self._fs, f"{self._root}/{folder_of(stream)}")
 
-def _safe(name: str) -> str:
-    """A stream id as a folder's name; ':' of 'topic:partition' becomes '@', which no topic has."""
-    safe = _UNSAFE.sub("_", name.replace(":", "@"))
-    return safe if safe.strip(".") else f"_{safe}"
+    def plan(self, stream: str, held: Held) -> list[Judged]:
+        """What `prune` would do; `driftloop.models.retention.plan` says by which rules.
 
+        Raises:
+            StoreError: The store could not be read.
+        """
+        found = self.versions(stream)
+        return plan(found, held, keep=self._keep, grace=self._grace, now=self._now())
 
-def _write_local(folder: Path, manifest: bytes, weights: bytes) -> None:
-    aside = folder.parent / f".aside-{uuid.uuid4().hex}"
-    aside.mkdir(parents=True)
-    try:
-        for name, content in ((WEIGHTS, weights), (MANIFEST, manifest)):
-            with (aside / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        aside.rename(folder)
-        _sync_folder(folder.parent)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+    def prune(self, stream: str, held: Held) -> list[Judged]:
+        """Remove what may go of a stream.
 
+        Args:
+            stream: Stream id.
+            held: What must stay, known after the stream's last version was published.
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        Returns:
+            What was removed, and why.
 
-
-def _read(fs: Any, folder: str, name: str) -> bytes:
-    place = f"{folder}/{name}"
-    try:
-        return bytes(fs.cat_file(place))
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise ArtifactNotFoundError(f"no {name} lies at {folder}") from error
-    except OSError as error:
-        raise StoreError(f"cannot read {place}: {error.strerror or error}") from error
-    except Exception as error:  # object stores raise what they like
-        raise StoreError(f"cannot read {place}: {error!r}") from error
-
-
-def _unwritable(folder: str, error: OSError) -> StoreError:
-    advice = _ADVICE.get(error.errno or 0, "look at the disk or mount it lies on")
-    reason = error.strerror or str(error)
-    return StoreError(f"cannot write the model to {folder}: {reason}; {advice}")
+        Raises:
+            StoreError: The store could not be read, or something could not be removed.
+        """
+        gone = [judged for judged in self.plan(stream, held) if not judged.keep]
+        for judged in gone:
+            # A listing may leave a file out that it could not look at: no ground to remove it.
+            manifest = f"{judged.stored.folder}/{MANIFEST}"
+            if not judged.stored.complete and files.is_there(self._fs, manifest):
+                raise StoreError(f"{manifest} is there, but was not listed: nothing is removed")
+            files.remove(self._fs, judged.stored.folder, list(judged.stored.files))
+        return gone

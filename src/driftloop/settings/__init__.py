@@ -4,6 +4,7 @@ from driftloop.settings.fleet import Fleet
 from driftloop.settings.load import DEFAULT_FILE, load_settings
 from driftloop.settings.models import (
     KafkaSettings,
+    MlflowSettings,
     MonitorSettings,
     ScorerSettings,
     Settings,
@@ -32,6 +33,7 @@ __all__ = [
     "Fields",
     "Fleet",
     "KafkaSettings",
+    "MlflowSettings",
     "ModelSettings",
     "MonitorSettings",
     "Policy",

@@ -161,11 +161,15 @@ def look_up(document: Any, path: Path) -> Any:
     return found
 
 
+# Keys of the tables of clients that hold no secret.
+_OPEN = {"bootstrap_servers", "uri", "grace"}
+
+
 def _show(path: Path, value: Any) -> str:
     if value == NOTHING:
         return NOTHING
     # Whole tables of clients are never shown, nor what looks like a pasted `sasl.password=…`.
-    table = path[0] in {"kafka", "store"} and path[-1] not in {"bootstrap_servers", "uri"}
+    table = path[0] in {"kafka", "store"} and path[-1] not in _OPEN
     named = any(is_secret(part) for part in path)
     if named or is_secret(str(value)) or (table and not isinstance(value, int | float)):
         return HIDDEN

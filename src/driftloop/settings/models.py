@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from driftloop.settings.base import SIZE_PATTERN, Duration, Section
@@ -183,10 +184,24 @@ class StoreSettings(Section):
         uri: A folder, or a URL that fsspec reads, as ``s3://bucket/models``.
         options: What fsspec's file system takes. Secrets are references, as in
             ``kafka.properties``.
+        keep: Newest versions of each stream that stay, beside those that are current, the parent
+            of the current one, or pinned; 0 keeps all. The trainer removes the others once it has
+            published for the stream.
+        grace: Age below which nothing is removed: longer than a version waits for the end of the
+            transaction that publishes it. What was left half-written goes after it.
     """
 
     uri: str = ".driftloop/models"
     options: dict[str, Any] = Field(default={})
+    keep: int = Field(default=0, ge=0)
+    grace: Duration = Field(default="1h")  # type: ignore[assignment]  # read by parse_duration
+
+    @field_validator("grace")
+    @classmethod
+    def _outlasts_a_transaction(cls, value: timedelta) -> timedelta:
+        if value < timedelta(minutes=1):
+            raise ValueError("at least '1m', so that a version outlives its transaction")
+        return value
 
     def resolved(self) -> dict[str, Any]:
         """Options with references replaced by the secrets that they name.
@@ -195,6 +210,22 @@ class StoreSettings(Section):
             SettingsError: A secret cannot be read.
         """
         return resolve(self.options, "store.options")
+
+
+class MlflowSettings(Section):
+    """Versions logged to MLflow as well, once they are published.
+
+    Attributes:
+        tracking_uri: The server, as ``http://127.0.0.1:5000``; empty for none. Credentials are
+            those that MLflow's own variables name, as ``MLFLOW_TRACKING_TOKEN``.
+        experiment: Experiment of the runs, one a version.
+        register_models: Whether each stream gets a registered model ``driftloop.STREAM``, whose
+            alias ``current`` is its current version.
+    """
+
+    tracking_uri: str = ""
+    experiment: str = Field(default="driftloop", min_length=1)
+    register_models: bool = False
 
 
 class Settings(BaseSettings):
@@ -208,6 +239,7 @@ class Settings(BaseSettings):
         trainer: The trainer.
         scorer: The scorer.
         store: Where model artifacts lie.
+        mlflow: An MLflow server that is told of versions.
         policies: Policies by name, for profiles and for ``driftloop backtest --policy``.
         profiles: What the records of each group of topics mean; the first that matches counts.
     """
@@ -228,6 +260,7 @@ class Settings(BaseSettings):
     trainer: TrainerSettings = TrainerSettings()
     scorer: ScorerSettings = ScorerSettings()
     store: StoreSettings = StoreSettings()
+    mlflow: MlflowSettings = MlflowSettings()
     policies: dict[str, Policy] = Field(default={})
     profiles: dict[str, Profile] = {"default": Profile()}
 

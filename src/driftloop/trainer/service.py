@@ -31,6 +31,7 @@ from driftloop.kafka.topics import driftloop_topics, ensure_topics, partition_co
 from driftloop.logs import client_logger
 from driftloop.settings import Settings
 from driftloop.trainer import publish
+from driftloop.trainer.afterwards import Afterwards, versions
 from driftloop.trainer.batch import Round, Served, outgoing, serve
 from driftloop.trainer.history import History
 from driftloop.trainer.inbox import Inbox
@@ -109,6 +110,7 @@ class TrainerService:
         self._paused = False
         self._shown = 0.0
         self._work: _Work | None = None
+        self._afterwards: Afterwards | None = None
 
     def stop(self) -> None:
         """Ask the loop to end; may be called from a signal handler or another thread."""
@@ -127,6 +129,7 @@ class TrainerService:
             )
         except _StoppedError:
             return
+        self._afterwards = Afterwards(self._settings)
         history = History(
             self._client,
             self._topics.models,
@@ -153,6 +156,7 @@ class TrainerService:
             consumer.close()
             if self._work is None:
                 history.close()
+            self._afterwards.close(_ALONE_SECONDS if self._once else _STOP_SECONDS)
         _log.info("trainer.stopped", instance=self._instance)
 
     def _subscribed(self) -> Consumer:
@@ -374,7 +378,10 @@ class TrainerService:
         self._turns = served.turns
         self._pace.ended(more=served.more, wake_ms=served.wake_ms)
         if served.done:
-            tell(served.answers, {one.event.id for one in tickets if one.event})
+            answered = {one.event.id for one in tickets if one.event}
+            tell(served.answers, answered)
+            if self._afterwards is not None:
+                self._afterwards.take(versions(kept, served.answers, answered))
             self._tell(round_, kept)
         return True
 

@@ -14,6 +14,7 @@ from driftloop.kafka import codes
         (KafkaError._TRANSPORT, True),
         (KafkaError._TIMED_OUT, True),
         (KafkaError._ALL_BROKERS_DOWN, True),
+        (KafkaError.NOT_LEADER_FOR_PARTITION, True),
         (KafkaError._INVALID_ARG, False),
         (KafkaError._UNSUPPORTED_FEATURE, False),
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, False),

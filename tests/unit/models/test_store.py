@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
+import errno
 import json
 import os
+import time
 import uuid
 from pathlib import Path
 
@@ -12,38 +13,10 @@ import numpy as np
 import pytest
 
 from driftloop.errors import ArtifactCorruptedError, ArtifactNotFoundError, StoreError
-from driftloop.models import Encoding, ModelArtifact, ModelStore, predict
+from driftloop.models import ModelStore, predict
+from driftloop.models.retention import Held
 from driftloop.settings import StoreSettings
-
-
-def _artifact(**changes: object) -> ModelArtifact:
-    encoding = Encoding(
-        numeric=("a", "b"),
-        categorical=("c",),
-        mean=np.array([0.1, 1 / 3]),
-        scale=np.array([2.0, 1e-7]),
-        vocabulary=(("x", "ÿ"),),
-    )
-    made = ModelArtifact(
-        kind="mlp_regressor",
-        task="regression",
-        stream="streams.a",
-        version="v1",
-        request_id="0123456789abcdef",
-        encoding=encoding,
-        weights={
-            "weight.0": np.linspace(-1, 1, 15, dtype=np.float32).reshape(5, 3),
-            "bias.0": np.ones(3, np.float32),
-            "weight.1": np.ones((3, 1), np.float32),
-            "bias.1": np.zeros(1, np.float32),
-        },
-        target=(3.0, 0.1),
-        champion=None,
-        challenger={"loss": 0.5, "records": 10.0, "p_worse": None},
-        seed=2**62 + 1,
-        data=("streams.a:0:0:9",),
-    )
-    return dataclasses.replace(made, **changes)
+from tests.artifacts import artifact
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -53,23 +26,23 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ModelStore:
 
 
 def test_what_is_saved_is_loaded_and_predicts_the_same(store: ModelStore) -> None:
-    artifact = _artifact()
-    uri, digest = store.save("streams.a", "v1", artifact)
+    made = artifact()
+    uri, digest = store.save("streams.a", "v1", made)
     loaded = store.load(uri, digest)
     x = np.random.default_rng(0).standard_normal((20, 2))
     categories = [["x", "ÿ", None, "new"] * 5]
-    assert np.array_equal(predict(loaded, x, categories), predict(artifact, x, categories))
-    assert (loaded.seed, loaded.target, loaded.data) == (artifact.seed, (3.0, 0.1), artifact.data)
-    assert loaded.challenger == artifact.challenger
-    assert uri.endswith("streams.a/v1-01234567")
+    assert np.array_equal(predict(loaded, x, categories), predict(made, x, categories))
+    assert (loaded.seed, loaded.target, loaded.data) == (made.seed, (3.0, 0.1), made.data)
+    assert loaded.challenger == made.challenger
+    assert f"streams.a/v1-01234567-{digest[:12]}" in uri
 
 
 def test_the_same_artifact_again_is_left_as_it_is(store: ModelStore) -> None:
-    assert store.save("s", "v1", _artifact()) == store.save("s", "v1", _artifact())
+    assert store.save("s", "v1", artifact()) == store.save("s", "v1", artifact())
 
 
 def test_another_artifact_at_the_same_place_overwrites_nothing(store: ModelStore) -> None:
-    first, second = _artifact(), _artifact(seed=5)
+    first, second = artifact(), artifact(seed=5)
     one, two = store.save("s", "v1", first), store.save("s", "v1", second)
     assert one[0] != two[0]
     assert store.load(*one).seed == first.seed
@@ -77,7 +50,7 @@ def test_another_artifact_at_the_same_place_overwrites_nothing(store: ModelStore
 
 
 def test_nothing_at_the_place_is_said_so(store: ModelStore) -> None:
-    uri, digest = store.save("s", "v1", _artifact())
+    uri, digest = store.save("s", "v1", artifact())
     with pytest.raises(ArtifactNotFoundError, match=r"model\.json"):
         store.load(uri + "x", digest)
 
@@ -86,7 +59,7 @@ def test_nothing_at_the_place_is_said_so(store: ModelStore) -> None:
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "longer", "gone"])
 def test_damage_is_found_on_load(tmp_path: Path, name: str, damage: str) -> None:
     store = ModelStore(StoreSettings(uri=str(tmp_path)))
-    uri, digest = store.save("s", "v1", _artifact())
+    uri, digest = store.save("s", "v1", artifact())
     (file,) = tmp_path.rglob(name)
     content = bytearray(file.read_bytes())
     if damage == "gone":
@@ -103,7 +76,7 @@ def test_damage_is_found_on_load(tmp_path: Path, name: str, damage: str) -> None
 
 def test_a_manifest_of_another_release_is_refused_with_advice(tmp_path: Path) -> None:
     store = ModelStore(StoreSettings(uri=str(tmp_path)))
-    uri, _ = store.save("s", "v1", _artifact())
+    uri, _ = store.save("s", "v1", artifact())
     (file,) = tmp_path.rglob("model.json")
     manifest = json.loads(file.read_text()) | {"format_version": 99}
     file.write_text(json.dumps(manifest))
@@ -117,7 +90,7 @@ def test_a_file_in_the_place_of_the_folder_is_said_with_advice(tmp_path: Path) -
     (tmp_path / "models").write_text("")
     store = ModelStore(StoreSettings(uri=str(tmp_path / "models")))
     with pytest.raises(StoreError, match="a file stands where a folder must be"):
-        store.save("s", "v1", _artifact())
+        store.save("s", "v1", artifact())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -125,7 +98,7 @@ def test_a_folder_without_the_right_to_write_is_said_with_advice(tmp_path: Path)
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(StoreError, match="right to write"):
-            ModelStore(StoreSettings(uri=str(tmp_path))).save("s", "v1", _artifact())
+            ModelStore(StoreSettings(uri=str(tmp_path))).save("s", "v1", artifact())
     finally:
         tmp_path.chmod(0o700)
 
@@ -138,17 +111,17 @@ def test_a_failed_write_leaves_nothing_behind(
 
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(StoreError, match="free some space"):
-        ModelStore(StoreSettings(uri=str(tmp_path))).save("s", "v1", _artifact())
+        ModelStore(StoreSettings(uri=str(tmp_path))).save("s", "v1", artifact())
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_stream_names_become_folders_inside_the_store(tmp_path: Path) -> None:
     store = ModelStore(StoreSettings(uri=str(tmp_path)))
-    uri, digest = store.save("topic:3", "v1", _artifact())
+    uri, digest = store.save("topic:3", "v1", artifact())
     assert "topic@3" in uri
     assert store.load(uri, digest).version == "v1"
     for name in ("../../evil", "..", "/"):
-        uri, _ = store.save(name, "v1", _artifact())
+        uri, _ = store.save(name, "v1", artifact())
         assert str(tmp_path) in uri
         assert ".." not in Path(uri).parts
 
@@ -156,3 +129,23 @@ def test_stream_names_become_folders_inside_the_store(tmp_path: Path) -> None:
 def test_an_unknown_protocol_is_said() -> None:
     with pytest.raises(StoreError, match=r"store\.uri"):
         ModelStore(StoreSettings(uri="nowhere://x"))
+
+
+def test_a_version_that_cannot_be_looked_at_is_an_error_and_not_garbage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails for a moment must not make a version look half-written."""
+    store = ModelStore(StoreSettings(uri=str(tmp_path)), now=lambda: time.time() + 7200)
+    uri, digest = store.save("s", "v1", artifact())
+    real = os.scandir
+
+    def fails(path: str) -> object:
+        if "v1-" in str(path):
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", fails)
+    with pytest.raises(StoreError, match="Input/output error"):
+        store.prune("s", Held())
+    monkeypatch.undo()
+    assert store.load(uri, digest).version == "v1"
