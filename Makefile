@@ -51,7 +51,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
 	  $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) \
-	  --editable '.[trainer,scorer,demo,backtest,dev]'
+	  --editable '.[trainer,scorer,sklearn,xgboost,onnx,demo,backtest,dev]'
 	@touch $@
 
 clean:  ## stop the local Kafka; remove .venv, caches and .driftloop

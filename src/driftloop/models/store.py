@@ -1,9 +1,10 @@
 """The model store: artifacts in a local folder, or wherever fsspec writes.
 
 An artifact is a folder ``<store>/<stream>/<version>-<request>`` of ``model.json`` and
-``weights.safetensors``. In a local folder it appears at once, whole: it is written aside, then
-renamed. Object stores cannot rename: there the manifest, which makes an artifact, comes last.
-Nothing that was written is ever overwritten. Every load verifies both hashes.
+``weights.safetensors``, or the file of a plug-in's format. In a local folder it appears at once,
+whole: it is written aside, then renamed. Object stores cannot rename: there the manifest, which
+makes an artifact, comes last. Nothing that was written is ever overwritten. Every load verifies
+both hashes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from fsspec.implementations.local import LocalFileSystem
 from driftloop.errors import ArtifactCorruptedError, ArtifactNotFoundError, StoreError
 from driftloop.models.artifact import (
     MANIFEST,
-    WEIGHTS,
     ModelArtifact,
     build,
     dump,
@@ -85,15 +85,15 @@ class ModelStore:
         folder = f"{self._root}/{_safe(stream)}/{_safe(name)}"
         try:
             if self._fs.exists(folder):
-                if self._holds(folder, manifest, weights):
+                if self._holds(folder, manifest, artifact.file, weights):
                     return self._fs.unstrip_protocol(folder), digest
                 # Left by a trainer that died, or by one that was cut off: theirs stays theirs.
                 folder = f"{folder}-{digest[:8]}-{uuid.uuid4().hex[:4]}"
             if isinstance(self._fs, LocalFileSystem):
-                _write_local(Path(folder), manifest, weights)
+                _write_local(Path(folder), manifest, artifact.file, weights)
             else:
                 self._fs.makedirs(folder, exist_ok=True)
-                self._fs.pipe_file(f"{folder}/{WEIGHTS}", weights)
+                self._fs.pipe_file(f"{folder}/{artifact.file}", weights)
                 self._fs.pipe_file(f"{folder}/{MANIFEST}", manifest)
         except OSError as error:
             raise _unwritable(folder, error) from error
@@ -149,7 +149,7 @@ class ModelStore:
                 f"{sha256(manifest)}"
             )
         parsed = parse_manifest(manifest, uri)
-        return build(parsed, _read(fs, folder, WEIGHTS), uri)
+        return build(parsed, _read(fs, folder, parsed.file.name), uri)
 
     def find(self, stream: str, version: str) -> list[tuple[str, str]]:
         """Artifacts of a stream's version, as `save` returned them; usually one.
@@ -186,10 +186,10 @@ class ModelStore:
             ) from error
         return fs, str(path).rstrip("/")
 
-    def _holds(self, folder: str, manifest: bytes, weights: bytes) -> bool:
+    def _holds(self, folder: str, manifest: bytes, file: str, weights: bytes) -> bool:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             found = self._fs.cat_file(f"{folder}/{MANIFEST}")
-            return bool(found == manifest and self._fs.cat_file(f"{folder}/{WEIGHTS}") == weights)
+            return bool(found == manifest and self._fs.cat_file(f"{folder}/{file}") == weights)
         return False
 
 
@@ -199,15 +199,15 @@ def _safe(name: str) -> str:
     return safe if safe.strip(".") else f"_{safe}"
 
 
-def _write_local(folder: Path, manifest: bytes, weights: bytes) -> None:
+def _write_local(folder: Path, manifest: bytes, file: str, weights: bytes) -> None:
     aside = folder.parent / f".aside-{uuid.uuid4().hex}"
     aside.mkdir(parents=True)
     try:
-        for name, content in ((WEIGHTS, weights), (MANIFEST, manifest)):
-            with (aside / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+        for name, content in ((file, weights), (MANIFEST, manifest)):
+            with (aside / name).open("wb") as handle:
+                handle.write(content)
+                handle.flush()
+                os.fsync(handle.fileno())
         aside.rename(folder)
         _sync_folder(folder.parent)
     except BaseException:
