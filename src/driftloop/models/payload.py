@@ -70,6 +70,21 @@ class Payload:
             return plugin, self._opened
 
 
+    def describe(self, encoding: Encoding, task: str, classes: tuple[str, ...]) -> dict[str, Any]:
+        """What the plug-in tells of its model, as plain JSON.
+
+        Raises:
+            PluginError: It is not installed here, or raised.
+            ArtifactCorruptedError: As `open`.
+        """
+        plugin, model = self.open(encoding, task, classes)
+        try:
+            return dict(plugin.describe(model))
+        except Exception as error:  # a plug-in may raise what it likes
+            told = f"{type(error).__name__}: {error}"
+            raise PluginError(f"model kind {self.kind!r} cannot describe a model: {told}") from error
+
+
 def plugin_of(kind: str) -> ModelPlugin:
     """The plug-in of a stored model.
 

@@ -139,6 +139,7 @@ class SklearnPlugin:
     def _fit(self, job: TrainingJob) -> FittedModel:
         encoding = job.encoding()
         x = self._inputs(encoding, job.inputs)
+        x[:, np.isnan(x).all(axis=0)] = 0.0  # no tree splits there; scikit-learn cannot bin it
         estimator = self._estimator(job)
         mean, scale = 0.0, 1.0
         if self.linear and job.task == "regression":
