@@ -14,9 +14,10 @@ import safetensors.numpy
 
 import driftloop
 from driftloop.errors import ArtifactCorruptedError
+from driftloop.models.contract import FittedModel, ModelPlugin
 from driftloop.models.encoding import Encoding
 from driftloop.models.formats import FORMATS
-from driftloop.models.payload import Payload
+from driftloop.models.payload import Payload, describe_with
 
 FORMAT = "safetensors"
 FORMAT_VERSION = 1
@@ -77,6 +78,28 @@ class ModelArtifact:
     def file(self) -> str:
         """Name of its file beside the manifest."""
         return self.payload.file if self.payload else WEIGHTS
+
+    def open(self) -> tuple[ModelPlugin, FittedModel] | None:
+        """Make a plug-in's model ready to predict, once; None for Driftloop's own kinds.
+
+        Raises:
+            PluginError: The plug-in, or what its format needs, is not installed here.
+            ArtifactCorruptedError: Its file holds something else, or types that are not trusted.
+        """
+        if self.payload is None:
+            return None
+        place = f"{self.stream} {self.version}"
+        return self.payload.open(self.encoding, self.task, self.classes, place)
+
+    def describe(self) -> dict[str, Any]:
+        """What a plug-in tells of its model, as plain JSON; empty for Driftloop's own kinds.
+
+        Raises:
+            PluginError: It is not installed here, or raised.
+            ArtifactCorruptedError: As `open`.
+        """
+        opened = self.open()
+        return describe_with(*opened) if opened else {}
 
     @property
     def layers(self) -> int:

@@ -70,21 +70,6 @@ class Payload:
             return plugin, self._opened
 
 
-    def describe(self, encoding: Encoding, task: str, classes: tuple[str, ...]) -> dict[str, Any]:
-        """What the plug-in tells of its model, as plain JSON.
-
-        Raises:
-            PluginError: It is not installed here, or raised.
-            ArtifactCorruptedError: As `open`.
-        """
-        plugin, model = self.open(encoding, task, classes)
-        try:
-            return dict(plugin.describe(model))
-        except Exception as error:  # a plug-in may raise what it likes
-            told = f"{type(error).__name__}: {error}"
-            raise PluginError(f"model kind {self.kind!r} cannot describe a model: {told}") from error
-
-
 def plugin_of(kind: str) -> ModelPlugin:
     """The plug-in of a stored model.
 
@@ -124,3 +109,16 @@ def predict_with(plugin: ModelPlugin, model: FittedModel, inputs: Inputs, classe
         rule = f"must predict numbers of shape {wanted}, got {found.shape}"
         raise PluginError(f"model kind {plugin.name!r} {rule}")
     return found
+
+
+def describe_with(plugin: ModelPlugin, model: FittedModel) -> dict[str, Any]:
+    """What a plug-in tells of its model.
+
+    Raises:
+        PluginError: It raised.
+    """
+    try:
+        return dict(plugin.describe(model))
+    except Exception as error:  # a plug-in may raise what it likes
+        told = f"{type(error).__name__}: {error}"
+        raise PluginError(f"model kind {plugin.name!r} cannot describe a model: {told}") from error

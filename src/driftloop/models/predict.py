@@ -31,11 +31,11 @@ def predict(artifact: ModelArtifact, x: npt.ArrayLike, categories: Categories = 
         ArtifactCorruptedError: The plug-in's model cannot be read.
     """
     values = np.asarray(x, np.float64)
-    if artifact.payload is not None:
+    opened = artifact.open()
+    if opened is not None:
         artifact.encoding.check(values, categories)
-        plugin, model = artifact.payload.open(artifact.encoding, artifact.task, artifact.classes)
         classes = len(artifact.classes) if artifact.task == "multiclass" else 0
-        return predict_with(plugin, model, Inputs(values, categories), classes)
+        return predict_with(*opened, Inputs(values, categories), classes)
     return finish(artifact, forward(artifact, artifact.encoding.encode(values, categories)))
 
 

@@ -12,8 +12,8 @@ from driftloop.errors import SettingsError
 from driftloop.models import kind_faults, make_plugin
 from driftloop.models.contract import ModelPlugin
 from driftloop.models.formats import FORMATS
-from driftloop.models.kinds import is_plugin
 from driftloop.models.kinds import _made as made
+from driftloop.models.kinds import is_plugin
 from driftloop.settings import Profile
 from driftloop.settings.kinds import BUILT_IN_KINDS, SHIPPED_KINDS, known_kinds
 from tests.plugins import install

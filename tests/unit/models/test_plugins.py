@@ -171,8 +171,7 @@ def test_alpha_means_the_same_in_any_unit_of_the_label(kind: str) -> None:
 def test_it_describes_itself_as_json(kind: str) -> None:
     job = job_of(kind, sorted(make_plugin(kind).tasks)[-1], "squared")
     artifact = artifact_of(kind, job, trained(kind, job))
-    assert artifact.payload is not None
-    told = artifact.payload.describe(artifact.encoding, artifact.task, artifact.classes)
+    told = artifact.describe()
     assert told["params"] == dict(job.params)
     assert any(key in told for key in ("coefficients", "trees", "iterations", "rounds"))
 
