@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import safetensors.numpy
 
-_EXTRA = {"skops": "sklearn", "sklearn": "sklearn", "xgboost": "xgboost"}
+_EXTRA = {"onnx": "onnx", "skops": "sklearn", "sklearn": "sklearn", "xgboost": "xgboost"}
 
 
 class Format(NamedTuple):

@@ -119,8 +119,8 @@ def test_every_kind_is_published_and_then_held_against_its_champion(
         assert second.finished.champion["loss"] == pytest.approx(theirs)
 
 
-def test_a_plugin_that_fails_fails_its_own_request(site: None) -> None:
-    """In one batch: one raises, one eats, one dies, one predicts nonsense; the rest is published."""
+def test_a_plugin_that_fails_fails_its_own_request() -> None:
+    """In one batch one raises, eats, dies, predicts nonsense; the rest is published."""
     kinds = {
         "ridge": "sklearn_ridge",
         "raises": "raises",
@@ -147,7 +147,7 @@ def test_a_plugin_that_fails_fails_its_own_request(site: None) -> None:
     assert "its package installed" in found["strange"].finished.detail
 
 
-def test_params_reach_the_plugin(site: None) -> None:
+def test_params_reach_the_plugin() -> None:
     store = MemoryStore()
     losses = {}
     for shift in (0.0, 100.0):

@@ -1,4 +1,4 @@
-"""Jobs of plug-ins in processes of their own: one that fails is named, and the others are served."""
+"""Jobs of plug-ins in processes of their own: one that fails is named, the others are served."""
 
 from __future__ import annotations
 
