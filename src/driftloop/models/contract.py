@@ -34,6 +34,10 @@ class Inputs:
         """Number of records, n."""
         return len(self.x)
 
+    def encoded(self, encoding: Encoding) -> Floats:
+        """Scaled numbers and one-hot texts, (n, encoding.width); always finite."""
+        return encoding.encode(self.x, self.categories)
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TrainingJob:

@@ -20,7 +20,7 @@ def tree_inputs(encoding: Encoding, inputs: Inputs) -> Floats:
     Returns:
         (n, encoding.width)
     """
-    out = encoding.encode(inputs.x, inputs.categories)
+    out = inputs.encoded(encoding)
     with np.errstate(invalid="ignore"):
         out[:, : inputs.x.shape[1]] = np.where(np.abs(inputs.x) <= _LARGEST, inputs.x, np.nan)
     return out

@@ -166,7 +166,7 @@ class SklearnPlugin:
 
     def _inputs(self, encoding: Encoding, inputs: Inputs) -> Floats:
         if self.linear:
-            return encoding.encode(inputs.x, inputs.categories)
+            return inputs.encoded(encoding)
         return tree_inputs(encoding, inputs)
 
     def predict(self, model: FittedModel, inputs: Inputs) -> Floats:
