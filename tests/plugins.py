@@ -107,8 +107,11 @@ class LeavesAChild(Centre):
     name = "leaves-a-child"
 
     def fit(self, jobs, progress):
-        if os.fork() == 0:
+        child = os.fork()
+        if child == 0:
             threading.Event().wait()
+        with open(jobs[0].params["file"], "w") as file:
+            file.write(str(child))
         os._exit(7)
 
 

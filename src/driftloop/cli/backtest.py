@@ -115,7 +115,7 @@ def backtest(
     ] = False,
 ) -> None:
     """Try retraining policies on recorded streams, and say which to take and what it costs."""
-    need("backtest", "pyarrow", *(() if recorded else ("torch", "safetensors")))
+    need("backtest", "pyarrow", *(() if recorded else ("torch", "safetensors", "psutil")))
     from driftloop.backtest.data import open_source  # noqa: PLC0415  # needs pyarrow
     from driftloop.backtest.drifts import read_drifts  # noqa: PLC0415  # needs pyarrow
     from driftloop.backtest.policies import default_policies  # noqa: PLC0415  # as the others

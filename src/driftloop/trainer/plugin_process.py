@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 
 def main(results: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """Call, and send an `Answer`; progress goes before it as numbers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the trainer too
+    os.setpgid(0, 0)  # one group with all that the plug-in starts, and apart from Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         answer = Answer("done", function(*arguments, results.send))
@@ -59,7 +59,7 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         wait([parent.sentinel])
-        os._exit(1)
+        os.killpg(0, signal.SIGKILL)
 
 
 def fit(kind: str, job: TrainingJob, progress: Progress) -> dict[str, Any]:

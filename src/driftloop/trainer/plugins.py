@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -41,6 +43,8 @@ _PRELOADED = {
     "sklearn": ("driftloop.models.plugins.sklearn", "skops.io"),
     "xgboost": ("driftloop.models.plugins.xgboost",),
 }
+_LOCK = threading.Lock()
+"""multiprocessing asks for all of its processes when one starts: one thread at a time does."""
 _log = structlog.get_logger(__name__)
 
 Array = npt.NDArray[np.float64]
@@ -86,10 +90,13 @@ class PluginPool:
     Args:
         settings: How many, how long, and with how much memory.
         kinds: Kinds that the profiles name; the libraries of shipped ones are loaded once.
+
+    Attributes:
+        processes: How many run beside each other.
     """
 
     def __init__(self, settings: TrainerSettings, kinds: Sequence[str] = ()) -> None:
-        self._processes = settings.plugin_processes or os.cpu_count() or 1
+        self.processes = settings.plugin_processes or os.cpu_count() or 1
         self._seconds = settings.plugin_timeout.total_seconds()
         self._memory, self._most = parse_size(settings.plugin_memory), settings.plugin_memory
         self._context = multiprocessing.get_context("forkserver")
@@ -133,7 +140,7 @@ class PluginPool:
         try:
             while waiting or running:
                 check()
-                while waiting and len(running) < self._processes:
+                while waiting and len(running) < self.processes:
                     index, (kind, function, arguments) = waiting.popleft()
                     running.append(self._start(index, kind, function, arguments))
                 wait(
@@ -158,13 +165,15 @@ class PluginPool:
         process = self._context.Process(
             target=child.main, args=(theirs, function, arguments), name=f"driftloop-{kind}"
         )
-        process.start()
+        with _LOCK:
+            process.start()
         theirs.close()
         return _Running(index, kind, process, results)
 
     def _look(self, one: _Running) -> tuple[Any] | None:
         """What a job ended with, or None while it goes on."""
-        alive = one.process.is_alive()  # asked first: what it said last is read below
+        with _LOCK:
+            alive = one.process.is_alive()  # asked first: what it said last is read below
         try:
             while one.results.poll():
                 told = one.results.recv()
@@ -195,8 +204,9 @@ class PluginPool:
         )
 
     def _died(self, one: _Running) -> TrainingError:
-        one.process.join(5.0)
-        code = one.process.exitcode
+        with _LOCK:
+            one.process.join(5.0)
+            code = one.process.exitcode
         how = f"by signal {-code}" if code is not None and code < 0 else f"with exit status {code}"
         hint = ", as the system does when memory runs out" if code == -9 else ""
         return TrainingError(
@@ -238,14 +248,11 @@ def _memory(pid: int | None, *, family: bool) -> int:
 
 
 def _end(one: _Running) -> None:
-    """End a job's process and those that it started."""
-    started = []
-    with contextlib.suppress(psutil.Error):
-        started = psutil.Process(one.process.pid).children(recursive=True)
-    one.process.kill()
-    for inner in started:
-        with contextlib.suppress(psutil.Error):
-            inner.kill()
-    one.process.join()
+    """End a job's process and its group: those that it started, too."""
+    with _LOCK:
+        one.process.kill()  # which may not have made its group yet
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(one.process.pid, signal.SIGKILL)
+        one.process.join()
+        one.process.close()
     one.results.close()
-    one.process.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -151,7 +152,7 @@ class Trainer:
         self._load(tasks, check)
         self._each(tasks, self._prepare, check)
         self._fit(tasks, check)
-        self._each(tasks, self._judge, check)
+        self._judge_all(tasks, check)
         again = [task for task in tasks if task.going and _profile(task).training.refit]
         self._each(again, self._prepare_again, check)
         self._fit(again, check)
@@ -299,6 +300,19 @@ class Trainer:
             if one is not None
         ]
         return gate.Pair(losses[0], losses[1] if task.champion is not None else None, seen)
+
+    def _judge_all(self, tasks: Sequence[_Task], check: Check) -> None:
+        """Judge every task; those whose models are plug-ins' beside one another."""
+        waiting = [
+            task
+            for task in tasks
+            if any(one and one.payload for one in (task.fitted, task.champion))
+        ]
+        self._each([task for task in tasks if task not in waiting], self._judge, check)
+        with ThreadPoolExecutor(self._plugins.processes, "driftloop-judge") as threads:
+            judged = [threads.submit(self._each, [task], self._judge, check) for task in waiting]
+            for one in judged:
+                one.result()
 
     def _judge(self, task: _Task) -> None:
         profile, data = _profile(task), _data(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,16 +96,19 @@ def test_params_and_task_are_held_against_the_kind() -> None:
     assert "n_estimators must be a whole number" in text
 
 
+@pytest.mark.parametrize(
+    ("kind", "package", "extra"),
+    [("xgboost", "xgboost", "xgboost"), ("sklearn_ridge", "sklearn", "sklearn")],
+)
 def test_a_missing_package_is_told_with_the_command_that_installs_it(
-    monkeypatch: pytest.MonkeyPatch,
+    kind: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made.cache_clear()
-    monkeypatch.setitem(__import__("sys").modules, "driftloop.models.plugins.xgboost", None)
-    try:
-        (text,) = told("xgboost")
-    finally:
-        made.cache_clear()
-    assert "a kind whose package is installed" in text
+    monkeypatch.delitem(sys.modules, f"driftloop.models.plugins.{extra}", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    (text,) = told(kind)
+    assert text.startswith("profiles.p.model.kind: a kind whose package is installed")
+    assert f"pip install 'driftloop[{extra}]'" in text
 
 
 def test_params_of_a_built_in_kind_are_refused() -> None:
