@@ -14,6 +14,7 @@
     │   ├── ArtifactNotFoundError
     │   └── ArtifactCorruptedError its bytes do not match the sha256 that was published
     ├── TrainingError              a request that cannot be trained; carries a reason code
+    ├── PluginError                a model plug-in that is missing, or broke its contract
     └── DataError                  data of a backtest that cannot be read: file, line, column
 
 A message gives the rule, the value and the place, and what to do where a person must act.
@@ -116,6 +117,10 @@ class TrainingError(DriftloopError):
     def __init__(self, reason: str, detail: str) -> None:
         self.reason = reason
         super().__init__(detail)
+
+
+class PluginError(DriftloopError):
+    """A model plug-in is not installed here, or broke its contract."""
 
 
 class DataError(DriftloopError):

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from driftloop.cli.extras import need
+from driftloop.cli.settings import model_faults
 from driftloop.errors import DataError, Fault, SettingsError
 from driftloop.settings import DEFAULT_FILE, Policy, Profile, Settings, load_settings
 from driftloop.settings.base import milliseconds, parse_duration
@@ -114,7 +115,7 @@ def backtest(
     ] = False,
 ) -> None:
     """Try retraining policies on recorded streams, and say which to take and what it costs."""
-    need("backtest", "pyarrow", *(() if recorded else ("torch", "safetensors")))
+    need("backtest", "pyarrow", *(() if recorded else ("torch", "safetensors", "psutil")))
     from driftloop.backtest.data import open_source  # noqa: PLC0415  # needs pyarrow
     from driftloop.backtest.drifts import read_drifts  # noqa: PLC0415  # needs pyarrow
     from driftloop.backtest.policies import default_policies  # noqa: PLC0415  # as the others
@@ -127,6 +128,9 @@ def backtest(
     source = open_source(data, chosen, client=client, stream_column=stream_column)
     if window:
         source.profile = _with_window(source.profile, window)
+    faults = [] if recorded else model_faults({profile or "default": source.profile})
+    if faults:
+        raise SettingsError(faults, str(config or ""))
     names = list(policy or [])
     if grid or not names:
         names = [*names, *(grid_of if grid else default_policies)(source.profile)]

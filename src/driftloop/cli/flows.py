@@ -19,6 +19,7 @@ from driftloop.kafka.topics import driftloop_topics, ensure_topics, partition_co
 from driftloop.kafka.waiting import wait_for_kafka
 from driftloop.settings import Settings
 from driftloop.settings.base import is_address
+from driftloop.settings.kinds import unknown_kinds
 from driftloop.settings.load import FILE_VARIABLE
 
 _ANSWER_SECONDS = 15.0
@@ -46,12 +47,16 @@ Metrics = Annotated[
 ]
 
 
-def load(config: Path | None) -> Settings:
+def load(config: Path | None, *, models: bool = True) -> Settings:
     """Read the configuration; every fault is shown, and the command ends with status 2.
 
-    Processes that the command starts read the same file.
+    Processes that the command starts read the same file. Without `models`, kinds that nobody
+    registered here are told and no fault.
     """
-    settings = load_checked(config)
+    settings = load_checked(config, models=models)
+    kinds = {name: profile.model.kind for name, profile in settings.profiles.items()}
+    for fault in () if models else unknown_kinds(kinds):
+        _log.warning("settings.unknown_model_kind", fault=str(fault))
     if config is not None:
         os.environ[FILE_VARIABLE] = str(config.resolve())
     return settings

@@ -43,7 +43,7 @@ def monitor(
     """
     members = cluster(processes, process_id, addresses)
     logs.configure()
-    settings = load(config)
+    settings = load(config, models=False)  # it requests models, and needs none
     serve_metrics(metrics)
     ready("monitor", settings)
     check(settings)

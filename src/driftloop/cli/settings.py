@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import typer
@@ -11,7 +13,8 @@ from rich.text import Text
 from driftloop.criteria import criteria_faults
 from driftloop.errors import Fault, SettingsError
 from driftloop.kafka.check import client_faults
-from driftloop.settings import Settings, load_settings
+from driftloop.settings import Profile, Settings, load_settings
+from driftloop.settings.kinds import BUILT_IN_KINDS, unknown_kinds
 from driftloop.settings.load import Check
 
 
@@ -30,10 +33,29 @@ def load(path: Path | None, *, also: Check | None = None) -> Settings:
         raise typer.Exit(2) from error
 
 
-def load_checked(path: Path | None) -> Settings:
-    """As `load`; besides, a Kafka client and all criteria can be made, and secrets can be read."""
-    return load(path, also=_further)
+def load_checked(path: Path | None, *, models: bool = True) -> Settings:
+    """As `load`; besides, a Kafka client and all criteria can be made, and secrets can be read.
+
+    Args:
+        path: The file.
+        models: Whether all model kinds must be usable here, too; the monitor needs none of them.
+    """
+    return load(path, also=_with_models if models else _further)
 
 
 def _further(settings: Settings) -> list[Fault]:
     return [*client_faults(settings), *criteria_faults(settings.chosen_policies)]
+
+
+def _with_models(settings: Settings) -> list[Fault]:
+    return [*_further(settings), *model_faults(settings.profiles)]
+
+
+def model_faults(profiles: Mapping[str, Profile]) -> list[Fault]:
+    """Model kinds that cannot be used here, and params that they do not take."""
+    kinds = {name: profile.model.kind for name, profile in profiles.items()}
+    if BUILT_IN_KINDS.keys() >= set(kinds.values()) or find_spec("safetensors") is None:
+        return unknown_kinds(kinds)
+    from driftloop.models import kind_faults  # noqa: PLC0415  # needs safetensors
+
+    return kind_faults(profiles)

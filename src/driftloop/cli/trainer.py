@@ -55,7 +55,7 @@ def trainer(
     if dry_run:
         _dry_run(load(config), as_json=as_json)
         return
-    need("trainer", "torch", "safetensors")
+    need("trainer", "torch", "safetensors", "psutil")
     # On a terminal a line a batch takes the place of a line a request.
     logs.configure(level="warning" if sys.stderr.isatty() else None)
     settings = load(config)

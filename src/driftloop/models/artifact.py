@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,7 +15,10 @@ import safetensors.numpy
 
 import driftloop
 from driftloop.errors import ArtifactCorruptedError
+from driftloop.models.contract import FittedModel, ModelPlugin
 from driftloop.models.encoding import Encoding
+from driftloop.models.formats import FORMATS
+from driftloop.models.payload import Payload, describe_with
 
 FORMAT = "safetensors"
 FORMAT_VERSION = 1
@@ -29,7 +34,7 @@ class ModelArtifact:
     """Everything that a prediction needs, and where it came from.
 
     Attributes:
-        kind: ``linear``, ``mlp_regressor`` or ``mlp_classifier``.
+        kind: ``linear``, ``mlp_regressor``, ``mlp_classifier``, or the name of a plug-in.
         task: ``regression``, ``binary`` or ``multiclass``.
         stream: Stream id.
         version: As ``v3``.
@@ -45,6 +50,7 @@ class ModelArtifact:
         challenger: Metrics of this version on the hold-out.
         seed: Of its weights and the order of its records.
         records: How many records it was trained on.
+        payload: The stored model of a plug-in, which has no `weights`; None for Driftloop's own.
     """
 
     kind: str
@@ -62,6 +68,39 @@ class ModelArtifact:
     challenger: Metrics = field(default_factory=dict)
     seed: int = 0
     records: int = 0
+    payload: Payload | None = None
+
+    @property
+    def format(self) -> str:
+        """Format of its file."""
+        return self.payload.format if self.payload else FORMAT
+
+    @property
+    def file(self) -> str:
+        """Name of its file beside the manifest."""
+        return self.payload.file if self.payload else WEIGHTS
+
+    def open(self) -> tuple[ModelPlugin, FittedModel] | None:
+        """Make a plug-in's model ready to predict, once; None for Driftloop's own kinds.
+
+        Raises:
+            PluginError: The plug-in, or what its format needs, is not installed here.
+            ArtifactCorruptedError: Its file holds something else, or types that are not trusted.
+        """
+        if self.payload is None:
+            return None
+        place = f"{self.stream} {self.version}"
+        return self.payload.open(self.encoding, self.task, self.classes, place)
+
+    def describe(self) -> dict[str, Any]:
+        """What a plug-in tells of its model, as plain JSON; empty for Driftloop's own kinds.
+
+        Raises:
+            PluginError: It is not installed here, or raised.
+            ArtifactCorruptedError: As `open`.
+        """
+        opened = self.open()
+        return describe_with(*opened) if opened else {}
 
     @property
     def file(self) -> str:
@@ -88,7 +127,7 @@ class _Features(msgspec.Struct, frozen=True):
     vocabulary: list[list[str]]
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What ``model.json`` holds; `ModelArtifact` says what the fields mean."""
 
     format: str
@@ -109,12 +148,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     challenger: Metrics
     seed: int
     records: int
-    weights: _File
+    weights: _File | None = None
+    payload: _File | None = None
+    facts: dict[str, Any] = {}
 
     @property
     def file(self) -> _File:
         """The file beside it."""
-        return self.weights
+        found = self.weights or self.payload
+        if found is None:  # `parse_manifest` has refused it
+            raise ArtifactCorruptedError(f"{MANIFEST} names no file")
+        return found
 
 
 def sha256(content: bytes) -> str:
@@ -123,13 +167,18 @@ def sha256(content: bytes) -> str:
 
 
 def dump(artifact: ModelArtifact) -> tuple[bytes, bytes]:
-    """Return the bytes of ``model.json`` and of the weights; the same artifact, the same bytes."""
-    weights = safetensors.numpy.save(
-        {name: np.ascontiguousarray(value) for name, value in sorted(artifact.weights.items())}
-    )
+    """Return the bytes of ``model.json`` and of `ModelArtifact.file`; the same for the same."""
+    payload = artifact.payload
+    if payload is not None:
+        content = payload.content
+    else:
+        content = safetensors.numpy.save(
+            {name: np.ascontiguousarray(value) for name, value in sorted(artifact.weights.items())}
+        )
+    file = _File(artifact.file, len(content), sha256(content))
     encoding = artifact.encoding
     manifest = Manifest(
-        format=FORMAT,
+        format=artifact.format,
         format_version=FORMAT_VERSION,
         driftloop=driftloop.__version__,
         kind=artifact.kind,
@@ -153,9 +202,11 @@ def dump(artifact: ModelArtifact) -> tuple[bytes, bytes]:
         challenger=artifact.challenger,
         seed=artifact.seed,
         records=artifact.records,
-        weights=_File(WEIGHTS, len(weights), sha256(weights)),
+        weights=None if payload else file,
+        payload=file if payload else None,
+        facts=payload.facts if payload else {},
     )
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n", weights
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n", content
 
 
 def parse_manifest(content: bytes, place: str) -> Manifest:
@@ -168,29 +219,32 @@ def parse_manifest(content: bytes, place: str) -> Manifest:
         manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArtifactCorruptedError(f"{place}: {MANIFEST} does not parse: {error}") from error
-    if (manifest.format, manifest.format_version) != (FORMAT, FORMAT_VERSION):
+    known = FORMATS if manifest.payload else (FORMAT,)
+    if manifest.format not in known or manifest.format_version != FORMAT_VERSION:
         got = f"{manifest.format} {manifest.format_version}"
-        rule = f"this release reads format {FORMAT} {FORMAT_VERSION}"
+        rule = f"this release reads format {' or '.join(known)} {FORMAT_VERSION}"
         raise ArtifactCorruptedError(f"{place}: {rule}, got {got}; upgrade Driftloop or retrain")
+    if (manifest.weights is None) == (manifest.payload is None):
+        raise ArtifactCorruptedError(f"{place}: {MANIFEST} must name either weights or a payload")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", manifest.file.name):
+        raise ArtifactCorruptedError(
+            f"{place}: {MANIFEST} must name a file beside it, got {manifest.file.name!r}"
+        )
     return manifest
 
 
-def build(manifest: Manifest, weights: bytes, place: str) -> ModelArtifact:
-    """Put manifest and weights together.
+def build(manifest: Manifest, content: bytes, place: str) -> ModelArtifact:
+    """Put manifest and its file together.
 
     Raises:
-        ArtifactCorruptedError: The weights do not match what the manifest says of them.
+        ArtifactCorruptedError: The file does not match what the manifest says of it.
     """
-    if len(weights) != manifest.weights.size or sha256(weights) != manifest.weights.sha256:
+    file = manifest.file
+    if len(content) != file.size or sha256(content) != file.sha256:
         raise ArtifactCorruptedError(
-            f"{place}: {WEIGHTS} must have the sha256 {manifest.weights.sha256} that {MANIFEST} "
-            f"names, got {sha256(weights)} ({len(weights)} bytes)"
+            f"{place}: {file.name} must have the sha256 {file.sha256} that {MANIFEST} "
+            f"names, got {sha256(content)} ({len(content)} bytes)"
         )
-    try:
-        arrays = safetensors.numpy.load(weights)
-    except safetensors.SafetensorError as error:
-        raise ArtifactCorruptedError(f"{place}: {WEIGHTS} does not parse: {error}") from error
-    shapes = {name: list(value.shape) for name, value in sorted(arrays.items())}
     features = manifest.features
     encoding = Encoding(
         numeric=tuple(features.numeric),
@@ -199,11 +253,11 @@ def build(manifest: Manifest, weights: bytes, place: str) -> ModelArtifact:
         scale=np.asarray(features.scale, np.float64),
         vocabulary=tuple(tuple(known) for known in features.vocabulary),
     )
-    if shapes != manifest.shapes or shapes.get("weight.0", [-1])[0] != encoding.width:
-        raise ArtifactCorruptedError(
-            f"{place}: weights must have the shapes {manifest.shapes} and {encoding.width} "
-            f"inputs, got {shapes}"
-        )
+    payload, weights = None, Weights()
+    if manifest.payload is not None:
+        payload = Payload(manifest.kind, manifest.format, content, manifest.facts)
+    else:
+        weights = _weights(manifest, content, encoding.width, place)
     return ModelArtifact(
         kind=manifest.kind,
         task=manifest.task,
@@ -211,8 +265,7 @@ def build(manifest: Manifest, weights: bytes, place: str) -> ModelArtifact:
         version=manifest.version,
         request_id=manifest.request_id,
         encoding=encoding,
-        # Predictions are computed in float64, whatever the weights were trained in.
-        weights={name: value.astype(np.float64) for name, value in arrays.items()},
+        weights=weights,
         classes=tuple(manifest.classes),
         target=manifest.target,
         loss=manifest.loss,
@@ -221,4 +274,20 @@ def build(manifest: Manifest, weights: bytes, place: str) -> ModelArtifact:
         challenger=manifest.challenger,
         seed=manifest.seed,
         records=manifest.records,
+        payload=payload,
     )
+
+
+def _weights(manifest: Manifest, content: bytes, width: int, place: str) -> Weights:
+    try:
+        arrays = safetensors.numpy.load(content)
+    except safetensors.SafetensorError as error:
+        raise ArtifactCorruptedError(f"{place}: {WEIGHTS} does not parse: {error}") from error
+    shapes = {name: list(value.shape) for name, value in sorted(arrays.items())}
+    if shapes != manifest.shapes or shapes.get("weight.0", [-1])[0] != width:
+        raise ArtifactCorruptedError(
+            f"{place}: weights must have the shapes {manifest.shapes} and {width} "
+            f"inputs, got {shapes}"
+        )
+    # Predictions are computed in float64, whatever the weights were trained in.
+    return {name: value.astype(np.float64) for name, value in arrays.items()}

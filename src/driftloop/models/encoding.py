@@ -80,6 +80,21 @@ class Encoding:
             vocabulary=tuple(_vocabulary(values, max_categories) for values in categories),
         )
 
+    @classmethod
+    def names_only(cls, numeric: Sequence[str], categorical: Sequence[str]) -> Encoding:
+        """The encoding of a model that reads the features as they are."""
+        width = len(numeric)
+        no_texts: tuple[tuple[str, ...], ...] = ((),) * len(categorical)
+        return cls(tuple(numeric), tuple(categorical), np.zeros(width), np.ones(width), no_texts)
+
+    def check(self, x: Array, categories: Categories) -> None:
+        """Refuse features of another number.
+
+        Raises:
+            SettingsError: Another number of features than the model was trained on.
+        """
+        _check(x, categories, len(self.numeric), len(self.categorical))
+
     def encode(self, x: Array, categories: Categories) -> Array:
         """Return the model's inputs, (records, width); always finite.
 
@@ -90,7 +105,7 @@ class Encoding:
         Raises:
             SettingsError: Another number of features than the model was trained on.
         """
-        _check(x, categories, len(self.numeric), len(self.categorical))
+        self.check(x, categories)
         records = len(x)
         out = np.zeros((records, self.width))  # (records, width)
         column = len(self.numeric)

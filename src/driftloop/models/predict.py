@@ -1,4 +1,4 @@
-"""Predictions from an artifact, with NumPy in float64."""
+"""Predictions from an artifact: with NumPy in float64, or by the plug-in that trained it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from driftloop.models.artifact import ModelArtifact
+from driftloop.models.contract import Inputs
 from driftloop.models.encoding import Categories
+from driftloop.models.payload import predict_with
 
 Array = npt.NDArray[np.float64]
 
@@ -25,8 +27,15 @@ def predict(artifact: ModelArtifact, x: npt.ArrayLike, categories: Categories = 
 
     Raises:
         SettingsError: Another number of features than the model was trained on.
+        PluginError: The model is a plug-in's that is not installed here, or cannot predict.
+        ArtifactCorruptedError: The plug-in's model cannot be read.
     """
     values = np.asarray(x, np.float64)
+    opened = artifact.open()
+    if opened is not None:
+        artifact.encoding.check(values, categories)
+        classes = len(artifact.classes) if artifact.task == "multiclass" else 0
+        return predict_with(*opened, Inputs(values, categories), classes)
     return finish(artifact, forward(artifact, artifact.encoding.encode(values, categories)))
 
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import structlog
 
 from driftloop.detection.outputs import Trial
+from driftloop.errors import PluginError
 from driftloop.records import Columns
 from driftloop.records.columns import Floats
 from driftloop.settings import Profile, Settings, StoreSettings
@@ -109,7 +111,9 @@ class Artifacts:
             from driftloop.models import ModelStore  # noqa: PLC0415  # only where trials are
 
             self._load = ModelStore(self._settings).load
-        return self._load(uri, sha256)
+        artifact = self._load(uri, sha256)
+        artifact.open()  # a plug-in that is not installed here fails the load, no stream
+        return artifact
 
     def _failed(self, key: tuple[str, str], request: _Request, error: BaseException) -> Answer:
         now = self._clock()
@@ -138,7 +142,8 @@ class Artifacts:
 
 
 def _size(artifact: ModelArtifact) -> int:
-    return sum(weights.nbytes for weights in artifact.weights.values())
+    stored = len(artifact.payload.content) if artifact.payload else 0
+    return stored + sum(weights.nbytes for weights in artifact.weights.values())
 
 
 def _predictor(artifact: ModelArtifact, profile: Profile) -> Answer:
@@ -157,7 +162,12 @@ def _predictor(artifact: ModelArtifact, profile: Profile) -> Answer:
         )
 
     def call(rows: Columns) -> Floats:
-        return predict(artifact, rows.x, rows.categories)
+        try:
+            return predict(artifact, rows.x, rows.categories)
+        except PluginError as error:  # no evidence for or against it; the stream goes on
+            _log.warning("monitor.artifact_cannot_predict", error=str(error))
+            classes = (len(artifact.classes),) if artifact.task == "multiclass" else ()
+            return np.full((len(rows), *classes), np.nan)
 
     return call
 

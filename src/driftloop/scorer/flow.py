@@ -211,6 +211,7 @@ class Shared:
         if self._store is None:
             self._store = ModelStore(self._settings.store)
         artifact = self._store.load(uri, digest)
+        artifact.open()  # what cannot be read fails here, while the old version serves
         found = self._settings.profile_of(stream)
         return check_features(artifact, found[1]) if found else artifact
 

@@ -140,6 +140,10 @@ class TrainerSettings(Section):
             a GPU.
         max_records: Records that one request may name; more fail it before any is read.
         seed: Goes into each model's seed, beside its stream and its records.
+        plugin_processes: Jobs of model plug-ins that run beside each other, each in a process of
+            its own; 0 for one a processor.
+        plugin_timeout: Time after which a plug-in's job is ended, and its request fails.
+        plugin_memory: Memory, as resident set of its processes, at which the same happens.
     """
 
     group: str = "driftloop-trainer"
@@ -161,6 +165,13 @@ class TrainerSettings(Section):
     max_records: int = Field(default=2_000_000, ge=1000)
     seed: int = 0
     budget: TrainerBudget = TrainerBudget()
+    plugin_processes: int = Field(default=0, ge=0, le=256)
+    plugin_timeout: Duration = Field(default="10m")  # type: ignore[assignment]  # read by parse_duration
+    plugin_memory: str = Field(
+        default="4GiB",
+        pattern=rf"^{SIZE_PATTERN}$",
+        description="a size, as '512MiB' or '4GiB'",
+    )
 
 
 class ScorerSettings(Section):

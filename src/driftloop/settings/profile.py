@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from driftloop.settings._detector_checks import misread
 from driftloop.settings.base import Duration, MisfitError, Section, format_duration, milliseconds
 from driftloop.settings.fleet import Fleet
+from driftloop.settings.kinds import BUILT_IN_KINDS
 from driftloop.settings.policy import Policy
 from driftloop.settings.presets import parse_policy
 from driftloop.settings.trials import OptionalCanary, OptionalWatch, Watch
@@ -126,7 +127,9 @@ class ModelSettings(Section):
     """Which model a stream has, and how it is fitted.
 
     Attributes:
-        kind: ``linear``, ``mlp_regressor`` or ``mlp_classifier``.
+        kind: ``linear``, ``mlp_regressor``, ``mlp_classifier``, or a plug-in's name, as
+            ``sklearn_ridge`` or ``xgboost``.
+        params: What a plug-in takes; other kinds take the keys of this table.
         hidden: Width of each hidden layer of an MLP.
         l2: Penalty on the squared weights.
         epochs: Passes over the training data, at most; for MLPs.
@@ -135,7 +138,8 @@ class ModelSettings(Section):
         patience: Passes without progress after which training ends; for MLPs.
     """
 
-    kind: Literal["linear", "mlp_regressor", "mlp_classifier"] = "linear"
+    kind: str = Field(default="linear", min_length=1)
+    params: dict[str, Any] = Field(default={})
     hidden: list[Annotated[int, Field(ge=1, le=4096)]] = Field(default=[32])
     l2: float = Field(default=1.0, ge=0)
     epochs: int = Field(default=200, ge=1, le=100_000)
@@ -264,11 +268,13 @@ class Profile(Section):
         if self.task == "binary" and self.classes and len(self.classes) != 2:
             rule = "two labels or none, as task is binary"
             faults.append(("classes", rule, repr(self.classes), ("task",)))
-        if (self.model.kind == "mlp_classifier") == (self.task == "regression") and (
-            self.model.kind != "linear"
-        ):
+        kind = self.model.kind
+        if self.task not in BUILT_IN_KINDS.get(kind, {self.task}):
             rule = f"a kind that fits task {self.task}"
-            faults.append(("model.kind", rule, repr(self.model.kind), ("task", "model")))
+            faults.append(("model.kind", rule, repr(kind), ("task", "model")))
+        if kind in BUILT_IN_KINDS and self.model.params:
+            rule = f"none, as kind {kind} takes the keys of its table"
+            faults.append(("model.params", rule, repr(self.model.params), ("model",)))
         features = self.features
         read = self.policy.detectors
         for rule in misread(read, self.task, features.numeric, features.categorical):

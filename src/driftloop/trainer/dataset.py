@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from driftloop.errors import TrainingError
 from driftloop.messages import OffsetRange
+from driftloop.models.contract import Inputs, TrainingJob
 from driftloop.models.encoding import Encoding
 from driftloop.records import Columns
 from driftloop.settings import Profile
 from driftloop.trainer.job import Job, Spec
+from driftloop.trainer.plugins import PluginJob
 
 LEAST_UNSEEN = 10
 """Fewer newest records that the champion was not trained on could give no verdict."""
@@ -154,3 +156,22 @@ def job_of(profile: Profile, records: Columns, seed: int) -> tuple[Encoding, Job
     )
     inputs = encoding.encode(records.x, records.categories)
     return encoding, Job(spec=spec_of(profile), inputs=inputs, labels=records.y, seed=seed)
+
+
+def plugin_job_of(profile: Profile, records: Columns, seed: int, device: str) -> PluginJob:
+    """The job of a plug-in, which is given the features as they are."""
+    features = profile.features
+    job = TrainingJob(
+        inputs=Inputs(records.x, records.categories, records.ts),
+        labels=records.y,
+        numeric=tuple(features.numeric),
+        categorical=tuple(features.categorical),
+        max_categories=features.max_categories,
+        task=profile.task,
+        classes=tuple(profile.classes),
+        loss=profile.loss,
+        params=dict(profile.model.params),
+        seed=seed,
+        device=device,
+    )
+    return PluginJob(profile.model.kind, job)

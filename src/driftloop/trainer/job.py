@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from driftloop.models.artifact import Weights
+from driftloop.models.encoding import Encoding
+from driftloop.models.payload import Payload
 
 Array = npt.NDArray[np.float64]
 Check = Callable[[], None]
@@ -87,12 +89,16 @@ class Fitted:
         target: Mean and standard deviation of the labels that the outputs are scaled by.
         epochs: Passes after which its weights were taken; 0 for a linear model.
         seconds: Its share of the time that its stack took.
+        encoding: That of a plug-in; None where the job was encoded before.
+        payload: The model of a plug-in, which has no weights.
     """
 
     weights: Weights
     target: tuple[float, float]
     epochs: int
     seconds: float
+    encoding: Encoding | None = None
+    payload: Payload | None = None
 
 
 def padded(size: int) -> int:

@@ -11,6 +11,7 @@ from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import structlog
 import torch
 
@@ -23,17 +24,20 @@ from driftloop.errors import (
     TrainingError,
 )
 from driftloop.messages import Cost, ModelPublished, RetrainRequested, TrainingFinished, event_id
-from driftloop.models import FORMAT, Encoding, ModelArtifact, ModelStore, predict
+from driftloop.models import Categories, Encoding, ModelArtifact, ModelStore, predict
+from driftloop.models.kinds import is_plugin
 from driftloop.records import Columns
 from driftloop.settings import Profile, Settings
+from driftloop.settings.kinds import unknown_kinds
 from driftloop.statistics.losses import compute
 from driftloop.trainer import gate, warm
-from driftloop.trainer.dataset import Dataset, job_of, split
+from driftloop.trainer.dataset import Dataset, job_of, plugin_job_of, split
 from driftloop.trainer.history import Current
 from driftloop.trainer.job import CancelledTrainingError, Check, Fitted, Job, seed_of
 from driftloop.trainer.load import Wanted, bytes_of
 from driftloop.trainer.load import load as load_ranges
 from driftloop.trainer.memory import available, is_refusal
+from driftloop.trainer.plugins import PluginJob, PluginPool
 from driftloop.trainer.train import fit_each
 
 _RESTORE = (
@@ -62,7 +66,7 @@ class _Task:
     profile: Profile | None = None
     data: Dataset | None = None
     encoding: Encoding | None = None
-    job: Job | None = None
+    job: Job | PluginJob | None = None
     fitted: Fitted | None = None
     champion: ModelArtifact | None = None
     verdict: gate.Verdict | None = None
@@ -86,6 +90,7 @@ class Store(Protocol):
         """Return what `save` kept."""
 
 
+Array = npt.NDArray[np.float64]
 Load = Callable[[Mapping[str, Wanted], Check], Mapping[str, Columns | TrainingError]]
 """Records of each request, by its id."""
 
@@ -117,6 +122,9 @@ class Trainer:
         self._store = store or ModelStore(settings.store)
         self._device = device
         self._now_ms = now_ms
+        kinds = [profile.model.kind for profile in settings.profiles.values()]
+        self._plugins = PluginPool(settings.trainer, kinds)
+        self._check: Check = lambda: None
 
     @property
     def store(self) -> Store:
@@ -142,6 +150,7 @@ class Trainer:
         Raises:
             KafkaUnavailableError: No broker answers; nothing is lost, try again.
         """
+        self._check = check
         tasks = [_Task(one, current(one)) for one in requests]
         groups = self._groups(tasks)
         if len(groups) < 2:
@@ -177,7 +186,7 @@ class Trainer:
         """Train what was loaded."""
         self._each(tasks, self._prepare, check)
         self._fit(tasks, check)
-        self._each(tasks, self._judge, check)
+        self._judge_all(tasks, check)
         again = [task for task in tasks if task.going and _profile(task).training.refit]
         self._each(again, self._prepare_again, check)
         self._fit(again, check)
@@ -251,10 +260,16 @@ class Trainer:
         self._make_job(task, _data(task).all)
 
     def _make_job(self, task: _Task, records: Columns) -> None:
-        profile = _profile(task)
-        task.encoding, task.job = job_of(profile, records, self._seed(task))
+        profile, seed = _profile(task), self._seed(task)
+        if is_plugin(profile.model.kind):
+            for fault in unknown_kinds({task.request.profile: profile.model.kind}):
+                raise TrainingError("unknown-kind", str(fault))
+            task.job = plugin_job_of(profile, records, seed, str(self._device))
+            return
+        task.encoding, job = job_of(profile, records, seed)
         if profile.training.warm_start and task.champion is not None:
-            task.job = warm.begin(task.job, task.champion, task.encoding)
+            job = warm.begin(job, task.champion, task.encoding)
+        task.job = job
 
     def _seed(self, task: _Task) -> int:
         """Of the stream and its records, not of the request's id: that holds the policy.
@@ -266,9 +281,7 @@ class Trainer:
 
     def _fit(self, tasks: Sequence[_Task], check: Check) -> None:
         going = [task for task in tasks if task.going]
-        jobs = [task.job for task in going if task.job is not None]
-        fitted = fit_each(jobs, self._device, check, memory=self._settings.trainer.memory)
-        for task, found in zip(going, fitted, strict=True):
+        for task, found in zip(going, self._fitted(going, check), strict=True):
             if isinstance(found, CancelledTrainingError | KafkaUnavailableError):
                 raise found
             if isinstance(found, TrainingError):
@@ -292,13 +305,56 @@ class Trainer:
                     "values among labels and features",
                 )
 
+    def _fitted(self, tasks: Sequence[_Task], check: Check) -> list[Fitted | Exception]:
+        """Models of Driftloop's own kinds as stacks, then those of plug-ins."""
+        jobs = [task.job for task in tasks]
+        stacked = fit_each(
+            [one for one in jobs if isinstance(one, Job)],
+            self._device,
+            check,
+            memory=self._settings.trainer.memory,
+        )
+        others = self._plugins.fit([one for one in jobs if isinstance(one, PluginJob)], check)
+        own, of_plugins = iter(stacked), iter(others)
+        return [next(own if isinstance(one, Job) else of_plugins) for one in jobs]
+
+    def _predict(self, artifact: ModelArtifact, x: Array, categories: Categories) -> Array:
+        """As `predict`, but a plug-in predicts in a process of its own."""
+        if artifact.payload is None:
+            return predict(artifact, x, categories)
+        return self._plugins.predict(artifact, x, categories, self._check)
+
+    def _losses(
+        self, task: _Task, challenger: ModelArtifact, held: Columns, seen: int
+    ) -> gate.Pair:
+        """What challenger and champion lose on held-out records."""
+        losses = [
+            compute(_profile(task).loss, held.y, self._predict(one, held.x, held.categories))
+            for one in (challenger, task.champion)
+            if one is not None
+        ]
+        return gate.Pair(losses[0], losses[1] if task.champion is not None else None, seen)
+
+    def _judge_all(self, tasks: Sequence[_Task], check: Check) -> None:
+        """Judge every task; those whose models are plug-ins' beside one another."""
+        waiting = [
+            task
+            for task in tasks
+            if any(one and one.payload for one in (task.fitted, task.champion))
+        ]
+        self._each([task for task in tasks if task not in waiting], self._judge, check)
+        with ThreadPoolExecutor(self._plugins.processes, "driftloop-judge") as threads:
+            judged = [threads.submit(self._each, [task], self._judge, check) for task in waiting]
+            for one in judged:
+                one.result()
+
     def _judge(self, task: _Task) -> None:
         profile, data = _profile(task), _data(task)
         artifact = self._artifact(task, "candidate")
-        newest = _losses(task, artifact, data.held, data.seen)
+        newest = self._losses(task, artifact, data.held, data.seen)
         older = None
         if data.older is not None:
-            older = _losses(task, artifact, data.older, data.older_seen)
+            older = self._losses(task, artifact, data.older, data.older_seen)
         trivial = gate.trivial_losses(profile, data.fitted.y, data.held.y)
         task.verdict = gate.judge(
             profile, newest, trivial, older=older, categories=data.held.categories
@@ -326,7 +382,7 @@ class Trainer:
             kind=artifact.kind,
             uri=uri,
             sha256=digest,
-            format=FORMAT,
+            format=artifact.format,
             champion=verdict.champion,
             challenger=verdict.challenger,
             data=request.data,
@@ -337,7 +393,8 @@ class Trainer:
 
     def _artifact(self, task: _Task, version: str) -> ModelArtifact:
         profile, fitted, job = _profile(task), task.fitted, task.job
-        if fitted is None or job is None or task.encoding is None:
+        encoding = fitted.encoding or task.encoding if fitted else None
+        if fitted is None or job is None or encoding is None:
             raise TrainingError("internal", "the request was not trained")
         verdict = task.verdict
         return ModelArtifact(
@@ -346,7 +403,7 @@ class Trainer:
             stream=task.request.stream,
             version=version,
             request_id=task.request.id,
-            encoding=task.encoding,
+            encoding=encoding,
             classes=tuple(profile.classes),
             weights=fitted.weights,
             target=fitted.target,
@@ -356,6 +413,7 @@ class Trainer:
             challenger=verdict.challenger if verdict else {},
             seed=job.seed,
             records=len(job.labels),
+            payload=fitted.payload,
         )
 
     def _cost(self, task: _Task) -> Cost:
@@ -409,16 +467,6 @@ def finish(
 def _split(task: _Task, rows: Columns) -> None:
     champion = task.current.event
     task.data = split(_profile(task), rows, [] if champion is None else champion.data)
-
-
-def _losses(task: _Task, challenger: ModelArtifact, held: Columns, seen: int) -> gate.Pair:
-    """What challenger and champion lose on held-out records."""
-    losses = [
-        compute(_profile(task).loss, held.y, predict(one, held.x, held.categories))
-        for one in (challenger, task.champion)
-        if one is not None
-    ]
-    return gate.Pair(losses[0], losses[1] if task.champion is not None else None, seen)
 
 
 def _internal(error: BaseException) -> TrainingError:

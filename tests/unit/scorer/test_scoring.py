@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
+import numpy as np
 import orjson
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
+from driftloop.models import Inputs, ModelStore, TrainingJob, make_plugin
+from driftloop.models.formats import FORMATS
+from driftloop.models.payload import Payload
 from driftloop.scorer.scoring import RecordScorer
-from driftloop.settings import Features, Fields, Profile
+from driftloop.settings import Features, Fields, Profile, StoreSettings
 from tests.scoring import World, batch, linear_model, records
 
 PROFILE = Profile(features=Features(numeric=["a"], categorical=["b"]))
@@ -99,3 +106,33 @@ def test_world_fixture_publishes_what_the_store_loads(world: World) -> None:
     model = world.store.load(event.uri, event.sha256)
     scored, _ = RecordScorer(PROFILE).score(batch(0, *records(2, 1)), model)
     assert orjson.loads(scored[0].value)["y_pred"] == pytest.approx(8.0)
+
+
+@pytest.mark.parametrize("kind", ["sklearn_ridge", "sklearn_hist_gradient_boosting", "xgboost"])
+def test_a_plugins_model_predicts_as_any_other(kind: str, tmp_path: Path) -> None:
+    """Loaded from the store as the scorer does it; bit for bit what the fit predicts."""
+    a = np.linspace(-2.0, 2.0, 60)[:, None]
+    job = TrainingJob(
+        inputs=Inputs(a, (["p", "q"] * 30,)),
+        labels=3.0 * a[:, 0],
+        numeric=("a",),
+        categorical=("b",),
+    )
+    plugin = make_plugin(kind)
+    (fitted,) = plugin.fit([job], lambda _: None)
+    content = FORMATS[plugin.format].dump(fitted.model)
+    assert fitted.encoding is not None
+    trained = dataclasses.replace(
+        MODEL,
+        kind=kind,
+        encoding=fitted.encoding,
+        weights={},
+        payload=Payload(kind, plugin.format, content, fitted.facts),
+    )
+    store = ModelStore(StoreSettings(uri=str(tmp_path)))
+    model = store.load(*store.save("streams.s", "v3", trained))
+    value = b'{"id":"1","ts":5,"x":{"a":1.5,"b":"q"}}'
+    scored, _ = RecordScorer(PROFILE).score(batch(0, value), model)
+    expected = np.asarray(plugin.predict(fitted, Inputs(np.array([[1.5]]), (["q"],))))
+    assert orjson.loads(scored[0].value)["y_pred"] == expected[0]
+    assert expected[0] == pytest.approx(4.5, abs=1.0)
