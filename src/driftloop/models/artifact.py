@@ -103,11 +103,6 @@ class ModelArtifact:
         return describe_with(*opened) if opened else {}
 
     @property
-    def file(self) -> str:
-        """Name of its file beside the manifest."""
-        return WEIGHTS
-
-    @property
     def layers(self) -> int:
         """Number of affine layers; 1 for a linear model."""
         return sum(name.startswith("weight.") for name in self.weights)
