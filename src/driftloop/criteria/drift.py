@@ -22,7 +22,8 @@ class LossRise:
     """Whether the mean loss is above the reference's, by one of `LOSS_TESTS`.
 
     Args:
-        test: ``welch``, ``newey-west``, ``block-permutation`` or ``sieve-bootstrap``.
+        test: ``welch``, ``phase-relative``, ``newey-west``, ``block-permutation`` or
+            ``sieve-bootstrap``.
         tolerance: Rise that is accepted, in units of the loss.
     """
 

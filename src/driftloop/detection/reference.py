@@ -60,7 +60,7 @@ class _Losses:
             return no_verdict("no reference yet", n=len(losses))
         new, old = (-losses, -self.losses) if better else (losses, self.losses)
         both = (phases, self.phases) if phased else None
-        if name == "welch":
+        if name == "welch" or (name == "phase_relative" and not phased):
             known = self.inflation(phased=phased)  # that of -x is that of x
             return loss_test(new, old, tolerance=tolerance, phases=both, inflation=known)
         return LOSS_TESTS[name](new, old, tolerance=tolerance, phases=both, seed=seed)

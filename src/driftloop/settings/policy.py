@@ -57,6 +57,7 @@ Kind = Literal[
     "detector",
     "reducible",
 ]
+LossTest = Literal["welch", "phase-relative", "newey-west", "block-permutation", "sieve-bootstrap"]
 Combine = Literal[
     "partial-conjunction",
     "fisher",
@@ -179,7 +180,8 @@ class Policy(Section):
             ``weighted`` counts rejections by weight, without error control.
         correction: Over the features of one criterion: ``holm``, ``bonferroni`` or ``bh``.
         loss_test: The test of a window's losses: ``welch`` (with effective sizes),
-            ``newey-west``, ``block-permutation`` or ``sieve-bootstrap``.
+            ``phase-relative`` (the same, each loss relative to what is usual at its hour, where
+            windows have a cycle), ``newey-west``, ``block-permutation`` or ``sieve-bootstrap``.
         detector: For ``detector``: the one that decides, written as one of `detectors`.
         detectors: Incremental detectors; they raise alarms, not retrains. Each is a text,
             ``KIND`` or ``KIND:ON``, or a table that also changes parameters. ON is what it reads:
@@ -210,7 +212,7 @@ class Policy(Section):
     votes: int = Field(default=2, ge=1)
     combine: Combine = "partial-conjunction"
     correction: Literal["holm", "bonferroni", "bh"] = "holm"
-    loss_test: Literal["welch", "newey-west", "block-permutation", "sieve-bootstrap"] = "welch"
+    loss_test: LossTest = "welch"
     detector: Detector = Field(default="adwin")  # type: ignore[assignment]  # text
     detectors: list[Detector] = Field(default=["adwin"])  # type: ignore[list-item]  # text
     feature_tests: bool = True

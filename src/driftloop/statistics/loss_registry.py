@@ -11,6 +11,7 @@ import numpy.typing as npt
 from driftloop.statistics.hac import newey_west_test
 from driftloop.statistics.loss_tests import loss_test
 from driftloop.statistics.phases import Phases
+from driftloop.statistics.relative import phase_relative_test
 from driftloop.statistics.resampling import block_permutation_test, sieve_bootstrap_test
 from driftloop.statistics.results import TestResult
 
@@ -55,8 +56,10 @@ class _Drawless:
 
 LOSS_TESTS: dict[str, LossTest] = {
     "welch": _Drawless(loss_test),
+    "phase_relative": _Drawless(phase_relative_test),
     "newey_west": _Drawless(newey_west_test),
     "block_permutation": block_permutation_test,
     "sieve_bootstrap": sieve_bootstrap_test,
 }
-"""welch: `loss_test`, AR-effective sizes; newey_west: with the automatic bandwidth of Andrews."""
+"""welch: `loss_test`, AR-effective sizes; phase_relative: the same on losses relative to the usual
+ones of their phase; newey_west: with the automatic bandwidth of Andrews."""
