@@ -46,6 +46,9 @@ NO_MODEL = "no model: set training.initial, or send a retrain command"
 FOREVER = 2**62
 """End of a snooze without an end, ms."""
 
+ROLLBACKS = frozenset({"rolled-back", "rollback-failed"})
+"""Reasons by which the outcome of a rollback is told from that of a training."""
+
 LIFECYCLE: dict[str, State] = {"silent": "silent", "retired": "retired", "refused": "refused"}
 """States that the topic itself is in."""
 
@@ -134,6 +137,9 @@ class StreamDecider:
     def _finished(self, event: TrainingFinished) -> list[Event]:
         """The outcome of a training is known: it ends the wait, and becomes part of the status."""
         self._versions.finished(event.request_id)
+        if event.reason in ROLLBACKS:
+            self._detail = f"{event.reason}: {event.detail}"
+            return [self._status()]
         if not self._pace.settle(event.request_id) and self._voice.proposes:
             self._pace.sent_by_fleet(self._event_time or 0)
         self._voice.note("settled", self._event_time or 0, event.request_id)

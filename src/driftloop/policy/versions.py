@@ -58,7 +58,7 @@ class Versions:
         self.trial = ""
         self.ledger = Ledger()
         self.detail = ""
-        self._pinned_at = 0
+        self._given_up: str | None = None  # what was in training when the stream was pinned
         self._by = ""
         self._newest: str | None = None
         self._candidate: str | None = None
@@ -89,10 +89,10 @@ class Versions:
         """A version is current now; while another is pinned, that one is asked back."""
         self._newest, self._candidate = event.version, None
         self.trial = _words(watch_of(self._profile, event))
-        late = self.pinned and event.published_at > self._pinned_at
+        late = self.pinned and event.request_id == self._given_up
         if not late or event.action == "rolled-back" or event.parent_version is None:
             return []
-        detail = f"{event.version} was published while {event.parent_version} was pinned"
+        detail = f"{event.version} was in training when {event.parent_version} was pinned"
         return [
             self._order(
                 "rollback", event.parent_version, event.version, event.request_id, "command",
@@ -178,9 +178,8 @@ class Versions:
         self.detail = ""
         command = order.command
         self.pinned = True
-        self._pinned_at = command.issued_at
         self._by = _said(command)
-        waiting = self._candidate or in_flight
+        self._given_up = waiting = self._candidate or in_flight
         out: list[Event] = []
         if waiting is not None:
             out.append(self._discard(waiting, None, order.event_time))
@@ -205,10 +204,12 @@ class Versions:
             self.detail = f"{command.action}: {current} is the current version already"
             return []
         self.detail = f"rollback to {command.version or 'the parent'} ordered by {_said(command)}"
+        # By the command alone: read again after its state was lost, it is the same order.
+        identity = event_id(self._stream, "", "order", (command.id,))
         return [
             self._order(
                 "rollback", command.version, current, command.id, "command", order.event_time,
-                command.why, who=command.who,
+                command.why, who=command.who, id=identity,
             )
         ]  # fmt: skip
 
@@ -250,8 +251,9 @@ class Versions:
         detail: str,
         **more: Any,
     ) -> VersionOrdered:
+        parts = (action, version, against, request_id)
         return VersionOrdered(
-            id=event_id(self._stream, "", "order", (action, version, against, request_id)),
+            id=more.pop("id", None) or event_id(self._stream, "", "order", parts),
             stream=self._stream,
             profile=self._name,
             action=action,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -186,7 +186,7 @@ class Desk:
         return [self._close(candidate, "superseded", reason, detail)]
 
     def _close(
-        self, candidate: CandidateTrained, outcome: str, reason: str, detail: str
+        self, candidate: CandidateTrained, outcome: Any, reason: str, detail: str
     ) -> TrainingFinished:
         """The one outcome of a candidate's request."""
         self._closed.add(candidate.request_id)
@@ -197,7 +197,7 @@ class Desk:
             stream=candidate.stream,
             profile=candidate.profile,
             request_id=candidate.request_id,
-            outcome=outcome,  # type: ignore[arg-type]  # one of the four
+            outcome=outcome,
             reason=reason,
             detail=detail,
             version=candidate.version if outcome == "published" else None,
@@ -221,10 +221,15 @@ class Desk:
             artifact = self._load(*place)
         except (StoreError, _Refused) as error:
             _log.error("trainer.rollback_failed", stream=order.stream, why=str(error))
-            return [self._failed(order, str(error))]
+            return [self._outcome(order, "failed", "rollback-failed", str(error))]
         published = self._restored(order, artifact, place, current)
         self._current[order.stream] = Current(published, published.sequence)
-        return [*self._supersede(order.stream, "rolled-back", order.id), published]
+        back = f"back from {event.version} to {published.version}: {published.detail}"
+        return [
+            *self._supersede(order.stream, "rolled-back", order.id),
+            published,
+            self._outcome(order, "published", "rolled-back", back, version=published.version),
+        ]
 
     def _target(self, order: VersionOrdered, current: ModelPublished) -> Place:
         """Where the version lies that is to be restored."""
@@ -282,15 +287,24 @@ class Desk:
             detail=f"{order.who}: {order.detail}" if order.who else order.detail,
         )
 
-    def _failed(self, order: VersionOrdered, why: str) -> TrainingFinished:
+    def _outcome(
+        self,
+        order: VersionOrdered,
+        outcome: Any,
+        reason: str,
+        detail: str,
+        version: str | None = None,
+    ) -> TrainingFinished:
+        """The one outcome of a rollback, by which it is known when it is ordered again."""
         return TrainingFinished(
             id=event_id(order.stream, "", "training", [order.id]),
             stream=order.stream,
             profile=order.profile,
             request_id=order.id,
-            outcome="failed",
-            reason="rollback-failed",
-            detail=why,
+            outcome=outcome,
+            reason=reason,
+            detail=detail,
+            version=version,
             finished_at=self._now_ms(),
         )
 

@@ -199,7 +199,10 @@ def test_the_parent_is_published_again_under_its_own_name(office: Office) -> Non
     first = office.publish("v1")
     second = office.publish("v2", "v1")
     rollback = order("rollback", "v1", "v2", reason="live-losses", detail="worse")
-    (back,) = office.serve(rollback)
+    back, done = office.serve(rollback)
+    assert isinstance(done, TrainingFinished)
+    assert (done.outcome, done.reason, done.version) == ("published", "rolled-back", "v1")
+    assert done.request_id == rollback.id
     assert isinstance(back, ModelPublished)
     assert (back.version, back.uri, back.sha256) == ("v1", first.uri, first.sha256)
     assert (back.sequence, back.parent_version, back.parent_uri) == (3, "v2", second.uri)
@@ -209,10 +212,27 @@ def test_the_parent_is_published_again_under_its_own_name(office: Office) -> Non
     assert not office.serve(rollback)
 
 
+def test_a_rollback_that_was_served_is_not_served_again_whatever_is_current(
+    office: Office,
+) -> None:
+    """A monitor that lost its state reads the command again, and orders by the same id."""
+    office.publish("v1")
+    office.publish("v2", "v1")
+    first = order("rollback", None, "v2", reason="command")
+    office.serve(first)
+    office.commit()
+    office.publish("v4", "v1")
+    again = order("rollback", None, "v4", reason="command")
+    again = VersionOrdered(
+        **{name: getattr(again, name) for name in again.__struct_fields__} | {"id": first.id}
+    )
+    assert not office.serve(again)
+
+
 def test_a_rollback_ends_the_trial_of_a_candidate(office: Office) -> None:
     office.publish("v1")
     office.candidate("v3", office.publish("v2", "v1"))
-    done, back = office.serve(order("rollback", None, "v2"))
+    done, back, _ = office.serve(order("rollback", None, "v2"))
     assert isinstance(done, TrainingFinished)
     assert (done.outcome, done.reason, done.request_id) == (
         "superseded",
@@ -226,7 +246,7 @@ def test_a_rollback_ends_the_trial_of_a_candidate(office: Office) -> None:
 def test_a_version_whose_event_is_gone_is_found_in_the_store(office: Office) -> None:
     office.save("v1")
     office.publish("v7")
-    (back,) = office.serve(order("rollback", "v1", "v7", reason="command", who="ada", detail="x"))
+    back, _ = office.serve(order("rollback", "v1", "v7", reason="command", who="ada", detail="x"))
     assert isinstance(back, ModelPublished)
     assert (back.version, back.sequence, back.detail) == ("v1", 8, "ada: x")
 
@@ -284,7 +304,7 @@ def test_a_store_that_is_away_for_a_moment_is_asked_again(
 
     desk = Desk(office.history, office.store, lambda: NOON, check)
     desk.serve([order("rollback", "v1", "v2")])
-    ((event,),) = [answer.events for answer in desk.answers]
+    ((event, _),) = [answer.events for answer in desk.answers]
     assert isinstance(event, ModelPublished)
     assert len(calls) == 2
 
