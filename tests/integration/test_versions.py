@@ -138,14 +138,20 @@ def command(rig: LoopRig, *arguments: str) -> None:
 
 def test_a_candidate_serves_once_live_records_have_not_shown_it_worse(make: Make) -> None:
     """The scorer ignores it until then; the request has its one outcome at the end."""
-    loop = Loop(make(training="canary = { records = 200 }, watch = { records = 200 }"))
+    loop = Loop(make(training="canary = { records = 200 }, watch = { records = 300 }"))
     rig = loop.rig
+    known = loop.tail.status(loop.stream)
+    rig.feed(loop.features, 600, slope=3.0)
+    wanted = (known.losses if known else 0) + 600
+    loop.feed_until(
+        lambda: (found := loop.tail.status(loop.stream)) and found.losses >= wanted, slope=3.0
+    )
     command(rig, "retrain", loop.stream)
-    (candidate,) = loop.feed_until(lambda: loop.of(CandidateTrained))
+    (candidate,) = loop.feed_until(lambda: loop.of(CandidateTrained), slope=3.0)
     assert (candidate.version, candidate.parent_version) == ("v2", "v1")
     assert len(loop.of(ModelPublished)) == 1
     assert not [one for one in loop.of(TrainingFinished) if one.request_id == candidate.request_id]
-    promoted = loop.feed_until(lambda: loop.of(ModelPublished)[1:])[0]
+    promoted = loop.feed_until(lambda: loop.of(ModelPublished)[1:], slope=3.0)[0]
     assert (promoted.action, promoted.version, promoted.uri) == ("promoted", "v2", candidate.uri)
     (order,) = loop.of(VersionOrdered)
     assert (order.action, order.reason, order.against) == ("promote", "canary", "v1")
@@ -154,10 +160,11 @@ def test_a_candidate_serves_once_live_records_have_not_shown_it_worse(make: Make
     )
     assert [one.outcome for one in done] == ["published"]
     assert done[0].request_id == candidate.request_id
-    judged = loop.feed_until(lambda: loop.of(RetrainJudged))[0]
+    judged = loop.feed_until(lambda: loop.of(RetrainJudged), slope=3.0)[0]
     assert (judged.version, judged.parent_version) == ("v2", "v1")
-    assert judged.verdict in {"better", "undecided"}
-    assert judged.records == 200
+    assert judged.verdict == "better"
+    assert judged.records == 300
+    assert judged.low > 0
     assert runs(versions_of(rig, loop.stream)) == ["v1", "v2"]
 
 
