@@ -34,10 +34,11 @@ from driftloop.policy.approval import Approval
 from driftloop.policy.evidence import alarm_evidence, window_evidence
 from driftloop.policy.fleet_items import FleetItem
 from driftloop.policy.fleet_voice import FleetVoice, decision_p
+from driftloop.policy.ledger import Ledger
 from driftloop.policy.pace import Pace
 from driftloop.policy.requests import Requests
 from driftloop.policy.tested import Tested
-from driftloop.policy.versions import Ledger, Versions
+from driftloop.policy.versions import Versions
 from driftloop.settings import Profile
 
 NO_MODEL = "no model: set training.initial, or send a retrain command"
