@@ -46,6 +46,7 @@ class Loop:
             rig.part(part)
         self.tail = rig.tail("models", "trainings", "retrain", "status")
         self.first: ModelPublished = self.feed_until(lambda: self.of(ModelPublished))[0]
+        self.feed_until(lambda: versions_of(rig, self.stream))  # it serves
 
     def of(self, kind: type[Any]) -> list[Any]:
         return of(self.tail.events(self.stream), kind)
