@@ -15,8 +15,10 @@ WORKDIR /build
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src ./src
 
+# With safetensors: it compares new versions with their parents (training.watch).
 FROM build AS build-monitor
-RUN uv pip install --no-cache --python /opt/driftloop/bin/python --constraint constraints.txt .
+RUN uv pip install --no-cache --python /opt/driftloop/bin/python --constraint constraints.txt \
+    ".[scorer]"
 
 FROM build AS build-scorer
 RUN uv pip install --no-cache --python /opt/driftloop/bin/python --constraint constraints.txt \

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from driftloop.messages import (
+    CandidateTrained,
     ModelPublished,
     RetrainJudged,
+    TrainingFinished,
     VersionOrdered,
 )
-from tests.integration.loop_rig import LoopRig, of, spoilt
+from tests.integration.loop_rig import LoopRig, of, same, spoilt
 from tests.integration.monitor_rig import MARGIN
 
 Make = Callable[..., LoopRig]
@@ -43,6 +46,7 @@ class Loop:
             rig.part(part)
         self.tail = rig.tail("models", "trainings", "retrain", "status")
         self.first: ModelPublished = self.feed_until(lambda: self.of(ModelPublished))[0]
+        self.feed_until(lambda: versions_of(rig, self.stream))  # it serves
 
     def of(self, kind: type[Any]) -> list[Any]:
         return of(self.tail.events(self.stream), kind)
@@ -135,14 +139,20 @@ def command(rig: LoopRig, *arguments: str) -> None:
 
 def test_a_candidate_serves_once_live_records_have_not_shown_it_worse(make: Make) -> None:
     """The scorer ignores it until then; the request has its one outcome at the end."""
-    loop = Loop(make(training="canary = { records = 200 }, watch = { records = 200 }"))
+    loop = Loop(make(training="canary = { records = 200 }, watch = { records = 300 }"))
     rig = loop.rig
+    known = loop.tail.status(loop.stream)
+    rig.feed(loop.features, 600, slope=3.0)
+    wanted = (known.losses if known else 0) + 600
+    loop.feed_until(
+        lambda: (found := loop.tail.status(loop.stream)) and found.losses >= wanted, slope=3.0
+    )
     command(rig, "retrain", loop.stream)
-    (candidate,) = loop.feed_until(lambda: loop.of(CandidateTrained))
+    (candidate,) = loop.feed_until(lambda: loop.of(CandidateTrained), slope=3.0)
     assert (candidate.version, candidate.parent_version) == ("v2", "v1")
     assert len(loop.of(ModelPublished)) == 1
     assert not [one for one in loop.of(TrainingFinished) if one.request_id == candidate.request_id]
-    promoted = loop.feed_until(lambda: loop.of(ModelPublished)[1:])[0]
+    promoted = loop.feed_until(lambda: loop.of(ModelPublished)[1:], slope=3.0)[0]
     assert (promoted.action, promoted.version, promoted.uri) == ("promoted", "v2", candidate.uri)
     (order,) = loop.of(VersionOrdered)
     assert (order.action, order.reason, order.against) == ("promote", "canary", "v1")
@@ -151,10 +161,11 @@ def test_a_candidate_serves_once_live_records_have_not_shown_it_worse(make: Make
     )
     assert [one.outcome for one in done] == ["published"]
     assert done[0].request_id == candidate.request_id
-    judged = loop.feed_until(lambda: loop.of(RetrainJudged))[0]
+    judged = loop.feed_until(lambda: loop.of(RetrainJudged), slope=3.0)[0]
     assert (judged.version, judged.parent_version) == ("v2", "v1")
-    assert judged.verdict in {"better", "undecided"}
-    assert judged.records == 200
+    assert judged.verdict == "better"
+    assert judged.records == 300
+    assert judged.low > 0
     assert runs(versions_of(rig, loop.stream)) == ["v1", "v2"]
 
 
@@ -211,4 +222,3 @@ def test_a_person_goes_back_and_pins(make: Make) -> None:
         lambda: "v9" in getattr(loop.tail.status(loop.stream), "detail", ""), "the status of it"
     )
     assert [one.who for one in loop.of(VersionOrdered)] == ["ada"] * 3
-    assert not [one for one in loop.of(Command)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import typer
@@ -46,7 +47,8 @@ def monitor(
     settings = load(config, models=False)  # it requests models, and needs none
     serve_metrics(metrics)
     ready("monitor", settings)
-    check(settings)
+    # Aside: a store that does not answer must not hold the streams back.
+    threading.Thread(target=check, args=(settings,), name="driftloop-store", daemon=True).start()
     recovery = settings.monitor.recovery
     if console.is_terminal:
         patterns = ", ".join(profile.topics for profile in settings.profiles.values())

@@ -110,13 +110,14 @@ class ModelPublished(Event, kw_only=True, frozen=True):
 
 
 class TrainingFinished(Event, kw_only=True, frozen=True):
-    """The one outcome of a retrain request.
+    """The one outcome of a retrain request, or of a rollback that was ordered.
 
     Attributes:
-        request_id: The `RetrainRequested`.
+        request_id: The `RetrainRequested`, or the `VersionOrdered` to roll back.
         outcome: ``published``, ``rejected`` (the gate, the canary, a pin), ``superseded`` or
             ``failed``.
-        reason: Short code, empty when published.
+        reason: Short code, empty when a new version is published. Of a rollback: ``rolled-back``
+            (published again) or ``rollback-failed``.
         detail: The reason in words, with what to do.
         version: The new version when published, else null.
         champion: Metrics of the champion on the hold-out, or null.

@@ -3,8 +3,9 @@
 An artifact is a folder ``<store>/<stream>/<version>-<request>-<sha256>`` of ``model.json`` and
 ``weights.safetensors``, or the file of a plug-in's format. In a local folder it appears at once,
 whole: it is written aside, then renamed. Object stores cannot rename: there the manifest, which
-makes an artifact, comes last. The name tells the content, so trainers that write at once never mix their files, and nothing that
-was written is ever overwritten by something else. Every load verifies both hashes.
+makes an artifact, comes last. The name tells the content, so trainers that write at once never mix
+their files, and nothing that was written is ever overwritten by something else. Every load verifies
+both hashes.
 """
 
 from __future__ import annotations

@@ -34,10 +34,11 @@ from driftloop.policy.approval import Approval
 from driftloop.policy.evidence import alarm_evidence, window_evidence
 from driftloop.policy.fleet_items import FleetItem
 from driftloop.policy.fleet_voice import FleetVoice, decision_p
+from driftloop.policy.ledger import Ledger
 from driftloop.policy.pace import Pace
 from driftloop.policy.requests import Requests
 from driftloop.policy.tested import Tested
-from driftloop.policy.versions import Ledger, Versions
+from driftloop.policy.versions import Versions
 from driftloop.settings import Profile
 
 NO_MODEL = "no model: set training.initial, or send a retrain command"
@@ -45,6 +46,9 @@ NO_MODEL = "no model: set training.initial, or send a retrain command"
 
 FOREVER = 2**62
 """End of a snooze without an end, ms."""
+
+ROLLBACKS = frozenset({"rolled-back", "rollback-failed"})
+"""Reasons by which the outcome of a rollback is told from that of a training."""
 
 LIFECYCLE: dict[str, State] = {"silent": "silent", "retired": "retired", "refused": "refused"}
 """States that the topic itself is in."""
@@ -134,6 +138,9 @@ class StreamDecider:
     def _finished(self, event: TrainingFinished) -> list[Event]:
         """The outcome of a training is known: it ends the wait, and becomes part of the status."""
         self._versions.finished(event.request_id)
+        if event.reason in ROLLBACKS:
+            self._detail = f"{event.reason}: {event.detail}"
+            return [self._status()]
         if not self._pace.settle(event.request_id) and self._voice.proposes:
             self._pace.sent_by_fleet(self._event_time or 0)
         self._voice.note("settled", self._event_time or 0, event.request_id)

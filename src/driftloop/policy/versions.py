@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from driftloop.detection.outputs import Ordered, TrialVerdict
 from driftloop.detection.trials import canary_of, watch_of
 from driftloop.messages import (
     CandidateTrained,
-    Command,
     Event,
     ModelPublished,
     RetrainJudged,
     VersionOrdered,
     event_id,
 )
+from driftloop.policy.ledger import Ledger, better_than, entry, on_records, said, why, words
 from driftloop.settings import Profile
-
-
-@dataclass(slots=True)
-class Ledger:
-    """Sums over judged retrains, as `driftloop.messages.StreamStatus` explains them."""
-
-    judged: int = 0
-    better: int = 0
-    worse: int = 0
-    rollbacks: int = 0
-    saved: float = 0.0
-    seconds: float = 0.0
 
 
 class Versions:
@@ -58,7 +45,7 @@ class Versions:
         self.trial = ""
         self.ledger = Ledger()
         self.detail = ""
-        self._pinned_at = 0
+        self._given_up: str | None = None  # what was in training when the stream was pinned
         self._by = ""
         self._newest: str | None = None
         self._candidate: str | None = None
@@ -88,11 +75,11 @@ class Versions:
     def published(self, event: ModelPublished, now: int) -> list[Event]:
         """A version is current now; while another is pinned, that one is asked back."""
         self._newest, self._candidate = event.version, None
-        self.trial = _words(watch_of(self._profile, event))
-        late = self.pinned and event.published_at > self._pinned_at
+        self.trial = words(watch_of(self._profile, event))
+        late = self.pinned and event.request_id == self._given_up
         if not late or event.action == "rolled-back" or event.parent_version is None:
             return []
-        detail = f"{event.version} was published while {event.parent_version} was pinned"
+        detail = f"{event.version} was in training when {event.parent_version} was pinned"
         return [
             self._order(
                 "rollback", event.parent_version, event.version, event.request_id, "command",
@@ -108,7 +95,7 @@ class Versions:
         if trial is None:  # the trainer has another configuration: nobody will judge it
             detail = "the monitor's profile has no canary, or names no features"
             return [self._unscored(event, now, detail)]
-        self._candidate, self.trial = event.request_id, _words(trial)
+        self._candidate, self.trial = event.request_id, words(trial)
         return []
 
     def finished(self, request_id: str) -> None:
@@ -121,7 +108,7 @@ class Versions:
     def verdict(self, found: TrialVerdict) -> list[Event]:
         """What follows from a trial's end."""
         self.detail = ""
-        if self.trial == _words(found.trial):
+        if self.trial == words(found.trial):
             self.trial = ""
         return self._canary(found) if found.trial.kind == "canary" else self._watch(found)
 
@@ -136,15 +123,15 @@ class Versions:
                 action = canary.unscored
             return [self._decided(found, action, "unscored", f"unscored: {found.detail}")]
         if found.verdict != "worse":
-            text = f"{trial.version} is {_than(found)} {trial.against}"
+            text = f"{trial.version} is {better_than(found)} {trial.against}"
             return [self._decided(found, "promote", "canary", text)]
         self.ledger.judged += 1
         self.ledger.worse += 1
         self.ledger.seconds += trial.seconds
-        text = f"{trial.version} is worse than {trial.against}{_on(found)}"
+        text = f"{trial.version} is worse than {trial.against}{on_records(found)}"
         self.detail = f"candidate discarded: {text}"
         return [
-            self._judged(found, "worse in its canary: it never served"),
+            self._entry(found, "worse in its canary: it never served"),
             self._decided(found, "discard", "canary", text),
         ]
 
@@ -158,10 +145,10 @@ class Versions:
             ledger.saved -= (found.metrics["difference"] or 0.0) * found.records
         if found.verdict in {"better", "undecided"} and found.ending != "superseded":
             self._in_a_row = 0
-        out: list[Event] = [self._judged(found, _why(found))]
+        out: list[Event] = [self._entry(found, why(found))]
         if found.verdict != "worse" or found.ending == "superseded":
             return out
-        text = f"{trial.version} is worse than {trial.against} would have been{_on(found)}"
+        text = f"{trial.version} is worse than {trial.against} would have been{on_records(found)}"
         if self.pinned:
             self.detail = f"{text}; it stays, for the stream is pinned"
             return out
@@ -178,9 +165,8 @@ class Versions:
         self.detail = ""
         command = order.command
         self.pinned = True
-        self._pinned_at = command.issued_at
-        self._by = _said(command)
-        waiting = self._candidate or in_flight
+        self._by = said(command)
+        self._given_up = waiting = self._candidate or in_flight
         out: list[Event] = []
         if waiting is not None:
             out.append(self._discard(waiting, None, order.event_time))
@@ -204,11 +190,13 @@ class Versions:
         if command.version == current:
             self.detail = f"{command.action}: {current} is the current version already"
             return []
-        self.detail = f"rollback to {command.version or 'the parent'} ordered by {_said(command)}"
+        self.detail = f"rollback to {command.version or 'the parent'} ordered by {said(command)}"
+        # By the command alone: read again after its state was lost, it is the same order.
+        identity = event_id(self._stream, "", "order", (command.id,))
         return [
             self._order(
                 "rollback", command.version, current, command.id, "command", order.event_time,
-                command.why, who=command.who,
+                command.why, who=command.who, id=identity,
             )
         ]  # fmt: skip
 
@@ -250,8 +238,9 @@ class Versions:
         detail: str,
         **more: Any,
     ) -> VersionOrdered:
+        parts = (action, version, against, request_id)
         return VersionOrdered(
-            id=event_id(self._stream, "", "order", (action, version, against, request_id)),
+            id=more.pop("id", None) or event_id(self._stream, "", "order", parts),
             stream=self._stream,
             profile=self._name,
             action=action,
@@ -264,61 +253,5 @@ class Versions:
             **more,
         )
 
-    def _judged(self, found: TrialVerdict, detail: str) -> RetrainJudged:
-        trial, numbers = found.trial, found.metrics
-        price = self._profile.policy.price
-        return RetrainJudged(
-            id=event_id(self._stream, "", "judged", (trial.request_id, trial.version)),
-            stream=self._stream,
-            profile=self._name,
-            request_id=trial.request_id,
-            version=trial.version,
-            parent_version=trial.against,
-            verdict=found.verdict,
-            records=found.records,
-            saved=_minus(numbers["difference"]),
-            low=_minus(numbers["high"]),
-            high=_minus(numbers["low"]),
-            level=numbers["level"] or 0.0,
-            seconds=trial.seconds,
-            device=trial.device,
-            cost=None if price is None else price.gpu_second * trial.seconds,
-            judged_at=found.ts,
-            detail=detail,
-        )
-
-
-def _words(trial: Any) -> str:
-    return "" if trial is None else f"{trial.kind} {trial.version} against {trial.against}"
-
-
-def _said(command: Command) -> str:
-    return f"{command.who}: {command.why}"
-
-
-def _minus(value: float | None) -> float | None:
-    return None if value is None else -value
-
-
-def _on(found: TrialVerdict) -> str:
-    return (
-        f" on {found.records} live records, by {found.metrics['difference']:.4g} of loss a record"
-    )
-
-
-def _than(found: TrialVerdict) -> str:
-    claim = "better than" if found.verdict == "better" else "not proven worse than"
-    return f"{claim}, on {found.records} live records,"
-
-
-def _why(found: TrialVerdict) -> str:
-    """Why a watch ended, in words."""
-    if found.verdict == "unscored":
-        return found.detail
-    words = {
-        "": "proven worse",
-        "complete": "all records of training.watch were compared",
-        "patience": "training.watch.patience is over",
-        "superseded": "another version took its place",
-    }
-    return words[found.ending]
+    def _entry(self, found: TrialVerdict, detail: str) -> RetrainJudged:
+        return entry(self._stream, self._name, self._profile.policy.price, found, detail)

@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import msgspec
 import structlog
 
 from driftloop.errors import ArtifactCorruptedError, ArtifactNotFoundError, StoreError
 from driftloop.messages import (
     CandidateTrained,
-    Cost,
     Event,
     ModelPublished,
     RetrainRequested,
     TrainingFinished,
     VersionOrdered,
-    event_id,
 )
-from driftloop.models import FORMAT, ModelArtifact, ModelStore
+from driftloop.models import ModelArtifact, ModelStore
 from driftloop.settings import Settings
+from driftloop.trainer import switches
 from driftloop.trainer.history import Current, History, Place
 from driftloop.trainer.job import Check
 from driftloop.trainer.work import Result, Store, finish
@@ -112,13 +110,15 @@ class Desk:
                 kept.append(one)
                 continue
             parent = self.current_of(one.request).event
-            published = _with_parent(one.published, parent)
+            published = switches.with_parent(one.published, parent)
             events = self._supersede(one.request.stream, "newer-request", one.request.id)
             profile = settings.profiles.get(one.request.profile)
             canary = profile is not None and profile.training.canary is not None
             if canary and parent is not None and published.champion is not None:
                 promised = one.finished.promised
-                candidate = _candidate(one.request, published, parent, promised, self._now_ms())
+                candidate = switches.held_back(
+                    one.request, published, parent, promised, self._now_ms()
+                )
                 events.append(candidate)
             else:
                 kept.append(one._replace(published=published))
@@ -148,34 +148,9 @@ class Desk:
             self._load(candidate.uri, candidate.sha256)
         except StoreError as error:
             return [self._close(candidate, "failed", "candidate-unreadable", str(error))]
-        published = self._promoted(candidate, current, order.detail)
+        published = switches.promoted(candidate, current, order.detail, self._now_ms())
         self._current[order.stream] = Current(published, published.sequence)
         return [published, self._close(candidate, "published", "", order.detail)]
-
-    def _promoted(self, one: CandidateTrained, current: Current, detail: str) -> ModelPublished:
-        parent = current.event
-        return ModelPublished(
-            id=event_id(one.stream, one.profile_hash, "model", [one.request_id]),
-            stream=one.stream,
-            profile=one.profile,
-            version=one.version,
-            sequence=max(one.sequence, (parent.sequence if parent else 0) + 1),
-            parent_version=one.parent_version,
-            kind=one.kind,
-            uri=one.uri,
-            sha256=one.sha256,
-            format=one.format,
-            champion=one.champion,
-            challenger=one.challenger,
-            data=one.data,
-            cost=one.cost,
-            request_id=one.request_id,
-            published_at=self._now_ms(),
-            parent_uri=one.parent_uri,
-            parent_sha256=one.parent_sha256,
-            action="promoted",
-            detail=detail,
-        )
 
     def _supersede(self, stream: str, reason: str, by: str) -> list[Event]:
         """End the trial of a stream's candidate, if there is one."""
@@ -186,27 +161,10 @@ class Desk:
         return [self._close(candidate, "superseded", reason, detail)]
 
     def _close(
-        self, candidate: CandidateTrained, outcome: str, reason: str, detail: str
+        self, candidate: CandidateTrained, outcome: Any, reason: str, detail: str
     ) -> TrainingFinished:
-        """The one outcome of a candidate's request."""
         self._closed.add(candidate.request_id)
-        return TrainingFinished(
-            id=event_id(
-                candidate.stream, candidate.profile_hash, "training", [candidate.request_id]
-            ),
-            stream=candidate.stream,
-            profile=candidate.profile,
-            request_id=candidate.request_id,
-            outcome=outcome,  # type: ignore[arg-type]  # one of the four
-            reason=reason,
-            detail=detail,
-            version=candidate.version if outcome == "published" else None,
-            champion=candidate.champion,
-            challenger=candidate.challenger,
-            cost=candidate.cost,
-            finished_at=self._now_ms(),
-            promised=candidate.promised,
-        )
+        return switches.closed(candidate, outcome, reason, detail, self._now_ms())
 
     # Rollbacks
 
@@ -221,10 +179,18 @@ class Desk:
             artifact = self._load(*place)
         except (StoreError, _Refused) as error:
             _log.error("trainer.rollback_failed", stream=order.stream, why=str(error))
-            return [self._failed(order, str(error))]
-        published = self._restored(order, artifact, place, current)
+            now_ms = self._now_ms()
+            return [switches.ended(order, "failed", "rollback-failed", str(error), now_ms)]
+        published = switches.restored(order, artifact, place, current, self._now_ms())
         self._current[order.stream] = Current(published, published.sequence)
-        return [*self._supersede(order.stream, "rolled-back", order.id), published]
+        back = f"back from {event.version} to {published.version}: {published.detail}"
+        return [
+            *self._supersede(order.stream, "rolled-back", order.id),
+            published,
+            switches.ended(
+                order, "published", "rolled-back", back, self._now_ms(), published.version
+            ),
+        ]
 
     def _target(self, order: VersionOrdered, current: ModelPublished) -> Place:
         """Where the version lies that is to be restored."""
@@ -254,45 +220,6 @@ class Desk:
                 f"{', '.join(uri for uri, _ in found) or 'store.uri'}"
             )
         return Place(*found[0])
-
-    def _restored(
-        self, order: VersionOrdered, artifact: ModelArtifact, place: Place, current: Current
-    ) -> ModelPublished:
-        event = current.event
-        return ModelPublished(
-            id=event_id(order.stream, "", "model", [order.id]),
-            stream=order.stream,
-            profile=event.profile if event else order.profile,
-            version=artifact.version,
-            sequence=current.sequence + 1,
-            parent_version=event.version if event else None,
-            kind=artifact.kind,
-            uri=place.uri,
-            sha256=place.sha256,
-            format=FORMAT,
-            champion=artifact.champion,
-            challenger=artifact.challenger,
-            data=list(artifact.data),
-            cost=Cost(seconds=0.0, records=artifact.records, device=""),
-            request_id=artifact.request_id,
-            published_at=self._now_ms(),
-            parent_uri=event.uri if event else None,
-            parent_sha256=event.sha256 if event else None,
-            action="rolled-back",
-            detail=f"{order.who}: {order.detail}" if order.who else order.detail,
-        )
-
-    def _failed(self, order: VersionOrdered, why: str) -> TrainingFinished:
-        return TrainingFinished(
-            id=event_id(order.stream, "", "training", [order.id]),
-            stream=order.stream,
-            profile=order.profile,
-            request_id=order.id,
-            outcome="failed",
-            reason="rollback-failed",
-            detail=why,
-            finished_at=self._now_ms(),
-        )
 
     def _load(self, uri: str, sha256: str) -> ModelArtifact:
         """Read and verify; what cannot be read now is tried again for a moment."""
@@ -343,40 +270,3 @@ def _ignored(order: VersionOrdered, why: str) -> list[Event]:
         why=why,
     )
     return []
-
-
-def _with_parent(event: ModelPublished, parent: ModelPublished | None) -> ModelPublished:
-    if parent is None:
-        return event
-    return msgspec.structs.replace(event, parent_uri=parent.uri, parent_sha256=parent.sha256)
-
-
-def _candidate(
-    request: RetrainRequested,
-    published: ModelPublished,
-    parent: ModelPublished,
-    promised: float | None,
-    now_ms: int,
-) -> CandidateTrained:
-    return CandidateTrained(
-        id=event_id(request.stream, request.profile_hash, "candidate", [request.id]),
-        stream=request.stream,
-        profile=request.profile,
-        profile_hash=request.profile_hash,
-        version=published.version,
-        sequence=published.sequence,
-        parent_version=parent.version,
-        parent_uri=parent.uri,
-        parent_sha256=parent.sha256,
-        kind=published.kind,
-        uri=published.uri,
-        sha256=published.sha256,
-        format=published.format,
-        champion=published.champion,
-        challenger=published.challenger,
-        data=published.data,
-        cost=published.cost,
-        request_id=request.id,
-        trained_at=now_ms,
-        promised=promised,
-    )

@@ -1,0 +1,155 @@
+"""Orders to switch versions on a real Kafka: one outcome each, wherever the trainer is killed."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftloop.kafka.producer import CheckedProducer
+from driftloop.messages import CandidateTrained, VersionOrdered, encode, event_id
+from tests.integration.trainer_rig import TrainerRig
+
+_MARKS = ("trainer.started", "trainer.partitions_assigned", "trainer.batch_begun")
+
+
+@pytest.fixture
+def rig(tmp_path: Path, kafka_bootstrap: str) -> Iterator[TrainerRig]:
+    """A trainer whose candidates are tried before they serve, cleaned afterwards."""
+    made = TrainerRig(tmp_path, kafka_bootstrap)
+    text = made.config.read_text()
+    made.config.write_text(
+        text.replace("min_records = 40 }", "min_records = 40, canary = true }", 1)
+    )
+    yield made
+    made.clean()
+
+
+def _wait(happened: Callable[[], Any], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        pause.wait(0.02)
+
+
+def _order(
+    rig: TrainerRig, stream: str, action: Any, version: str, against: str, **more: Any
+) -> None:
+    given = {"request_id": "", "reason": "canary", "decided_at": 0}
+    event = VersionOrdered(
+        id=event_id(stream, "", "order", [action, version, against]),
+        stream=stream,
+        profile="numbers",
+        action=action,
+        version=version,
+        against=against,
+        **{**given, **more},
+    )
+    with CheckedProducer(rig.client) as producer:
+        producer.produce(rig.settings.topics.retrain, encode(event))
+
+
+def _told(rig: TrainerRig, process: subprocess.Popen[bytes], mark: str, seen: int) -> bool:
+    return rig.log.count(mark) > seen or process.poll() is not None
+
+
+def _killed(rig: TrainerRig, chance: random.Random) -> None:
+    """Start trainers and kill each at a random moment, then let one serve what is left."""
+    for mark in _MARKS:
+        log = rig.folder / "trainer.log"
+        seen = rig.log.count(mark) if log.exists() else 0
+        process = rig.start()
+        _wait(partial(_told, rig, process, mark, seen))
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(chance.uniform(0.0, 0.2))
+        process.kill()
+        process.wait(30)
+    assert rig.start("--once").wait(240) == 0, rig.log
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # eight starts of a process that imports torch
+def test_killed_between_order_and_commit_each_has_one_outcome(rig: TrainerRig) -> None:
+    chance = random.Random(6)
+    topic, first = rig.stream("streams.a", 120)
+    rig.request(topic, first)
+    rig.serve()
+    _, second = rig.stream("streams.a", 200, seed=1, slope=3.0)
+    asked = rig.request(topic, second, version="v1")
+    rig.serve()
+    (candidate,) = [
+        one
+        for one in rig.events(rig.settings.topics.trainings)
+        if isinstance(one, CandidateTrained)
+    ]
+    assert (candidate.version, candidate.request_id) == ("v2", asked.id)
+    assert [one.version for one in rig.models()] == ["v1"]
+    assert asked.id not in {one.request_id for one in rig.trainings()}
+
+    _order(rig, topic, "promote", "v2", "v1", request_id=asked.id)
+    _killed(rig, chance)
+    assert [(one.version, one.action) for one in rig.models()] == [
+        ("v1", "trained"),
+        ("v2", "promoted"),
+    ]
+    assert rig.outcome(asked).outcome == "published"
+
+    _order(rig, topic, "rollback", "v1", "v2", reason="live-losses")
+    _killed(rig, chance)
+    models = rig.models()
+    assert [(one.version, one.sequence, one.action) for one in models] == [
+        ("v1", 1, "trained"),
+        ("v2", 2, "promoted"),
+        ("v1", 3, "rolled-back"),
+    ]
+    assert models[2].uri == models[0].uri
+    assert set(Counter(one.id for one in models).values()) == {1}
+    assert [one.reason for one in rig.trainings()] == ["", "", "rolled-back"]
+
+
+def test_a_discarded_candidate_never_serves_and_the_next_has_another_name(rig: TrainerRig) -> None:
+    topic, first = rig.stream("streams.a", 120)
+    rig.request(topic, first)
+    rig.serve()
+    _, second = rig.stream("streams.a", 200, seed=1, slope=3.0)
+    asked = rig.request(topic, second, version="v1")
+    rig.serve()
+    _order(rig, topic, "discard", "v2", "v1", request_id=asked.id, detail="worse")
+    rig.serve()
+    outcome = rig.outcome(asked)
+    assert (outcome.outcome, outcome.reason, outcome.detail) == (
+        "rejected",
+        "canary-worse",
+        "worse",
+    )
+    again = rig.request(topic, second, version="v1", tag="again")
+    rig.serve()
+    candidates = [
+        one
+        for one in rig.events(rig.settings.topics.trainings)
+        if isinstance(one, CandidateTrained)
+    ]
+    assert [one.version for one in candidates] == ["v2", "v3"]
+    assert candidates[1].request_id == again.id
+    assert [one.version for one in rig.models()] == ["v1"]
+
+
+def test_a_pin_gives_up_a_request_that_waits(rig: TrainerRig) -> None:
+    """Request and order are read together: nothing is trained."""
+    topic, first = rig.stream("streams.a", 120)
+    asked = rig.request(topic, first)
+    _order(rig, topic, "discard", "", "", request_id=asked.id, reason="command", detail="a fair")
+    rig.serve()
+    outcome = rig.outcome(asked)
+    assert (outcome.outcome, outcome.reason, outcome.detail) == ("rejected", "pinned", "a fair")
+    assert not rig.models()
