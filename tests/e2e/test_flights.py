@@ -55,10 +55,15 @@ def _wait_for(
 
 
 @pytest.mark.slow
-def test_a_short_replay_saves_error_and_spares_boston(tmp_path: Path, kafka_bootstrap: str) -> None:
-    """Error clearly below that of the January models, by retrains; few or none for Boston."""
+def test_a_short_replay_saves_error_spares_boston_and_survives_sabotage(
+    tmp_path: Path, kafka_bootstrap: str
+) -> None:
+    """Error clearly below that of the January models, by retrains; few or none for Boston.
+
+    A version of Los Angeles that is published with spoilt weights is taken back.
+    """
     out = tmp_path / "demo"
-    options = ("--streams", "6", "--days", "200", "--speed", "6")
+    options = ("--streams", "6", "--days", "200", "--speed", "6", "--sabotage")
     demo = _start(out, *options, KAFKA_BOOTSTRAP_SERVERS=kafka_bootstrap)
     try:
         assert demo.wait(SECONDS) == 0, _log(out)
@@ -77,6 +82,13 @@ def test_a_short_replay_saves_error_and_spares_boston(tmp_path: Path, kafka_boot
     assert lines["BOS"]["driftloop"] < 1.05 * lines["BOS"]["untouched"]
     assert all(line["versions"] >= 1 for line in lines.values())
     assert "had no prediction" not in _log(out)
+    spoilt = results["sabotage"]
+    assert (spoilt["route"], spoilt["added"] > 10) == ("LAX", True), spoilt
+    assert spoilt["back_ms"] > spoilt["at_ms"] > 0
+    assert results["rollbacks"]["LAX"] >= 1
+    judged = [one["verdicts"] for one in results["ledger"].values()]
+    assert sum(one.get("better", 0) for one in judged) >= 1
+    assert f"went back to {spoilt['parent']}" in " ".join(_log(out).split())
     assert "<svg" in (out / "index.html").read_text(encoding="utf-8")
     assert "Traceback" not in _log(out)
     assert _left_behind(out) == []

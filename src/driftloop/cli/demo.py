@@ -29,6 +29,12 @@ def demo(
     keep_kafka: Annotated[
         bool, typer.Option("--keep-kafka", help="Leave Kafka and its topics as they are.")
     ] = False,
+    sabotage: Annotated[
+        bool,
+        typer.Option(
+            "--sabotage", help="Publish a bad version on purpose, and see it rolled back."
+        ),
+    ] = False,
     attach: Annotated[
         bool,
         typer.Option(
@@ -61,6 +67,7 @@ def demo(
                 out=out,
                 keep_kafka=keep_kafka,
                 attach=attach,
+                sabotage=sabotage,
             ),
             console,
         )

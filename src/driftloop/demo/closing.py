@@ -39,7 +39,14 @@ def write_results(board: Scoreboard, layout: Layout, seconds: float) -> None:
     )
     write_page(board, layout.page, footnote=footnote)
     lines = [*board.results(), board.total()]
-    results = {"seconds": seconds, "outcomes": dict(board.outcomes), "routes": lines}
+    results = {
+        "seconds": seconds,
+        "outcomes": dict(board.outcomes),
+        "ledger": {name: one.plain() for name, one in sorted(board.ledger.items())},
+        "rollbacks": dict(board.rollbacks),
+        "sabotage": board.sabotage,
+        "routes": lines,
+    }
     layout.results.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
 
 
@@ -64,6 +71,14 @@ def print_closing(
         f"[bold]{total.driftloop:.2f}[/] with Driftloop: {abs(change):.0f} % "
         f"{'less' if change >= 0 else 'more'}. {outcomes_text(board)}. {seconds:.0f} s in all."
     )
+    console.print(f"{board.account.text()}.")
+    if board.refusal:
+        console.print(f"The last challenger that the gate refused: {board.refusal}.")
+    if board.sabotage is not None:
+        console.print(f"[bold]Sabotage:[/] {board.sabotage.text()}.")
+    if board.rollbacks:
+        versions = counted(board.rollbacks.total(), "version was", "versions were")
+        console.print(f"{versions} taken back, being worse than the one before.")
     if board.unpredicted:
         flights = counted(board.unpredicted, "flight had", "flights had")
         console.print(f"{flights} no prediction and so no error in this table.")
@@ -83,6 +98,7 @@ def print_closing(
             (f"less {shown(layout.config)}", "the configuration of this run, commented"),
             (f"ls {shown(layout.out / 'models')}/*", "every version, as safetensors and JSON"),
             (f"less {logs}/monitor.log", "what the monitor did; also trainer and scorer"),
+            (f"{me} demo --sabotage", "a bad version on purpose, and its rollback"),
             (f"{me} demo --speed 1 --streams 12", "slower, to watch single routes"),
             (f"KAFKA_BOOTSTRAP_SERVERS=host:9092 {me} demo", "the same on a Kafka of yours"),
         ]

@@ -12,6 +12,7 @@ import numpy as np
 from driftloop.demo.children import Children
 from driftloop.demo.flights import DAY_MS, Flights
 from driftloop.demo.replay import Replay, ReplayClock
+from driftloop.demo.sabotage import publish_spoilt
 from driftloop.demo.scoreboard import Scoreboard, day_text
 from driftloop.demo.screen import Progress, Screen
 from driftloop.demo.wire import Wire
@@ -79,6 +80,8 @@ class Loop:
         self._told = time.monotonic()
         self._open: dict[str, int] = {}
         self._finished: set[str] = set()
+        self._current: dict[str, ModelPublished] = {}
+        self._asked: dict[str, str] = {}  # the request under way of each stream
         self._predictions = 0
         self._records = 0
         self._marks: deque[tuple[float, int, float]] = deque()
@@ -127,6 +130,7 @@ class Loop:
             self._board.event_ms = event_ms
             self._board.land(landings)
             self._follow(0)
+            self._sabotage(event_ms)
             if len(departures) or len(landings):
                 self._last_news = now
             self._check_progress(now)
@@ -218,18 +222,34 @@ class Loop:
         self._board.note(event)
         if isinstance(event, RetrainRequested) and event.id not in self._finished:
             self._open[event.id] = event.decided_at
+            self._asked[event.stream] = event.id
         elif isinstance(event, TrainingFinished):
             self._finished.add(event.request_id)
             self._open.pop(event.request_id, None)
-        first = isinstance(event, ModelPublished) and event.parent_version is None
-        if first and isinstance(event, ModelPublished):
-            self._shadow(event)
+            if self._asked.get(event.stream) == event.request_id:
+                del self._asked[event.stream]
+        elif isinstance(event, ModelPublished):
+            self._current[event.stream] = event
+            if event.parent_version is None:
+                self._shadow(event)
         if (
             isinstance(event, TrainingFinished)
             and event.outcome == "failed"
             and event.stream.removeprefix(self._board.prefix) not in self._board.versions
         ):
             raise DriftloopError(f"the first model of {event.stream} failed: {event.detail}")
+
+    def _sabotage(self, event_ms: int) -> None:
+        """Publish a bad version when it is due, and the stream has no request under way."""
+        plan = self._board.sabotage
+        if plan is None or plan.version or event_ms < plan.due_ms:
+            return
+        current = self._current.get(f"{self._board.prefix}{plan.route}")
+        if current is None or current.stream in self._asked:
+            return
+        spoilt = publish_spoilt(self._store, current)
+        plan.version, plan.parent, plan.at_ms = spoilt.version, current.version, event_ms
+        self._wire.publish(spoilt)
 
     def _shadow(self, event: ModelPublished) -> None:
         """Predict all flights of a stream by its first version, which nobody will touch."""

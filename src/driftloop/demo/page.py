@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from driftloop.demo.ledger import Account, better_text
 from driftloop.demo.scoreboard import CONTROL, RouteResult, Scoreboard
 from driftloop.demo.svg import Lines, dumbbells, line_chart
 from driftloop.demo.words import outcomes_text
@@ -58,6 +60,7 @@ def render_page(board: Scoreboard, *, footnote: str = "") -> str:
             "and by the models that Driftloop kept up to date."
         ),
         figures=_figures(board, total),
+        ledger=_ledger(board),
         overall=_overall(board),
         season=WINTER if board.flights.landed.max() > WINTER_MS else "",
         routes="\n".join(_route(board, name, routes) for name in routes),
@@ -65,7 +68,10 @@ def render_page(board: Scoreboard, *, footnote: str = "") -> str:
             dumbbells(lines, control=CONTROL), dumbbells(lines, control=CONTROL, width=NARROW)
         ),
         control_note=f"; {CONTROL} is the control" if CONTROL in board.flights.routes else "",
-        table=_table([*sorted(lines, key=lambda line: line.route), total]),
+        table=_table(
+            [*sorted(lines, key=lambda line: line.route), total],
+            {**board.ledger, total.route: board.account},
+        ),
         footnote=escape(footnote),
     )
 
@@ -100,6 +106,16 @@ def _figures(board: Scoreboard, total: RouteResult) -> str:
     return f'{shown}\n<p class="quiet sum">{escape(outcomes_text(board))}.</p>'
 
 
+def _ledger(board: Scoreboard) -> str:
+    """What the retrains were worth, a challenger that was refused, and the sabotage."""
+    told = [f"{board.account.text()}."]
+    if board.refusal:
+        told.append(f"The last challenger that the gate refused: {board.refusal}.")
+    if board.sabotage is not None:
+        told.append(f"Sabotage: {board.sabotage.text()}.")
+    return "\n".join(f"<p>{escape(one)}</p>" for one in told)
+
+
 def _wide_and_narrow(wide: str, narrow: str) -> str:
     """A chart twice, of which the style sheet shows the one that suits the window."""
     return f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
@@ -132,18 +148,20 @@ def _route(board: Scoreboard, route: str, shown: list[str]) -> str:
     return f"<div><h3>{escape(name)}</h3>{chart}</div>"
 
 
-def _table(lines: list[RouteResult]) -> str:
+def _table(lines: list[RouteResult], ledger: Mapping[str, Account]) -> str:
     head = (
         "<table><caption>Mean error in minutes. Versions count each route's first model; a retrain "
-        "whose challenger was rejected, or that a newer request or version superseded, gives none."
+        "whose challenger was rejected, or that a newer request or version superseded, gives none. "
+        "Better: versions that were surely better than the one before, of those that were compared."
         "</caption><thead><tr><th>Route</th><th>Flights</th><th>Untouched</th>"
         "<th>With Driftloop</th><th>Change</th><th>Retrains</th>"
-        "<th>Versions</th></tr></thead><tbody>"
+        "<th>Versions</th><th>Better</th></tr></thead><tbody>"
     )
     rows = [
         f"<tr{' class=control' if line.route in {CONTROL, 'all'} else ''}><td>{line.route}</td>"
         f"<td>{line.flights:,}</td><td>{line.untouched:.2f}</td><td>{line.driftloop:.2f}</td>"
-        f"<td>{signed_percent(line.saved)}</td><td>{line.retrains}</td><td>{line.versions}</td></tr>"
+        f"<td>{signed_percent(line.saved)}</td><td>{line.retrains}</td><td>{line.versions}</td>"
+        f"<td>{better_text(ledger.get(line.route))}</td></tr>"
         for line in lines
     ]
     return "\n".join([head, *rows, "</tbody></table>"])

@@ -23,6 +23,7 @@ from driftloop.demo.configuration import Layout
 from driftloop.demo.flights import DAY_MS, Flights, load_flights
 from driftloop.demo.loop import Loop
 from driftloop.demo.page import CHOSEN
+from driftloop.demo.sabotage import AFTER_DAYS, Sabotage, choose_route
 from driftloop.demo.scoreboard import Scoreboard
 from driftloop.demo.screen import Screen
 from driftloop.demo.wire import Wire, check_attached, delete_topics, make_topics
@@ -50,6 +51,7 @@ class Options:
         days: Days of the year that are replayed, the 31 of January included.
         out: Folder of the run.
         keep_kafka: Leave the Kafka that the demo started running, or the topics it made.
+        sabotage: Publish a bad version of one route on purpose.
         attach: Only replay: Kafka, monitor, trainer and scorer run already, by the configuration
             of the working directory, or the file that ``DRIFTLOOP_CONFIG`` names.
     """
@@ -60,6 +62,7 @@ class Options:
     out: Path = Path(".driftloop/demo")
     keep_kafka: bool = False
     attach: bool = False
+    sabotage: bool = False
 
 
 def choose_routes(flights: Flights, count: int) -> tuple[str, ...]:
@@ -91,6 +94,10 @@ def run_demo(options: Options, console: Console) -> Scoreboard:
             layout = _start_kafka(options, screen, stack)
             settings = load_settings(layout.config)
         board = Scoreboard(flights, layout.stream_prefix, BEGIN_MS + JANUARY_DAYS * DAY_MS)
+        if options.sabotage:
+            due = board.begin_ms + min(AFTER_DAYS, (options.days - JANUARY_DAYS) // 2) * DAY_MS
+            counts = np.bincount(flights.route, minlength=len(flights.routes)).tolist()
+            board.sabotage = Sabotage(choose_route(flights.routes, counts), due)
         seconds = _play(options, screen, layout, settings, board)
         write_results(board, layout, seconds)
         print_closing(

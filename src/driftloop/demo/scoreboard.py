@@ -13,7 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from driftloop.demo.flights import DAY_MS, Flights
-from driftloop.messages import Event, ModelPublished, RetrainRequested, TrainingFinished
+from driftloop.demo.ledger import Account
+from driftloop.demo.sabotage import REQUEST as SABOTAGE
+from driftloop.demo.sabotage import Sabotage
+from driftloop.messages import (
+    Event,
+    ModelPublished,
+    RetrainJudged,
+    RetrainRequested,
+    TrainingFinished,
+)
 
 Floats = npt.NDArray[np.float64]
 RECENT = 6
@@ -83,6 +92,10 @@ class Scoreboard:
         retrains: Retrains that the policy asked for, by route.
         commanded: Other requests: those for the first models.
         outcomes: Trainings that came to an end, by outcome.
+        ledger: What the monitor found the retrains of each route to be worth.
+        rollbacks: Versions that were taken back, by route.
+        refusal: The last challenger that the gate refused, in words.
+        sabotage: What ``--sabotage`` does, or None.
     """
 
     flights: Flights
@@ -94,6 +107,10 @@ class Scoreboard:
     retrains: Counter[str] = field(default_factory=Counter)
     commanded: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    ledger: dict[str, Account] = field(default_factory=dict)
+    rollbacks: Counter[str] = field(default_factory=Counter)
+    refusal: str = ""
+    sabotage: Sabotage | None = None
     retrain_times: list[tuple[str, int]] = field(default_factory=list)
     recent: deque[Moment] = field(default_factory=lambda: deque(maxlen=RECENT))
     unpredicted: int = 0
@@ -147,15 +164,57 @@ class Scoreboard:
                 self._say(route, _grounds(event), "retrain", event.decided_at)
             case RetrainRequested():
                 self.commanded += 1
+            case ModelPublished(action="rolled-back"):
+                self._rolled_back(route, event)
+            case ModelPublished() if self.sabotage and event.request_id == SABOTAGE:
+                self._say(
+                    route, f"model {event.version} published: spoilt", "failed", self.event_ms
+                )
             case ModelPublished():
                 self.versions[route] += 1
                 if event.parent_version is not None:
                     self._say(route, _published(event), "model", self.event_ms)
+            case TrainingFinished(reason="rolled-back" | "rollback-failed"):
+                pass  # the outcome of an order, not of a request
             case TrainingFinished():
                 self.outcomes[event.outcome] += 1
                 if event.outcome in {"failed", "rejected"}:
                     text = _outcome(event)
                     self._say(route, text, event.outcome, self.event_ms)
+                    if event.outcome == "rejected":
+                        day = day_text(self.event_ms).strip()
+                        self.refusal = f"{route}, {day}: {event.detail}"
+            case RetrainJudged():
+                self._judged(route, event)
+
+    def _rolled_back(self, route: str, event: ModelPublished) -> None:
+        self.rollbacks[route] += 1
+        self._say(route, f"rolled back to {event.version}", "rollback", self.event_ms)
+        plan = self.sabotage
+        if plan is not None and plan.version == event.parent_version and plan.route == route:
+            plan.back_ms = self.event_ms
+
+    def _judged(self, route: str, event: RetrainJudged) -> None:
+        plan = self.sabotage
+        if plan is not None and (route, event.version) == (plan.route, plan.version):
+            plan.flights, plan.added = event.records, -(event.saved or 0.0)
+            return  # nobody asked for this version
+        self.ledger.setdefault(route, Account()).add(event)
+        if event.verdict != "undecided" and event.saved is not None:
+            word = "saves" if event.saved >= 0 else "adds"
+            text = f"{event.version} {word} {abs(event.saved):.1f} min a flight, so it was judged"
+            self._say(route, text, "judged", self.event_ms)
+
+    @property
+    def account(self) -> Account:
+        """The ledger of all routes."""
+        total = Account()
+        for one in self.ledger.values():
+            total.verdicts += one.verdicts
+            total.flights += one.flights
+            total.saved += one.saved
+            total.seconds += one.seconds
+        return total
 
     def _say(self, route: str, text: str, kind: str, event_ms: int) -> None:
         self.recent.append(Moment(event_ms, route, text, kind))
@@ -254,7 +313,7 @@ def _outcome(event: TrainingFinished) -> str:
     old = (event.champion or {}).get("loss")
     new = (event.challenger or {}).get("loss")
     if event.outcome == "rejected" and old is not None and new is not None:
-        return f"challenger rejected: {old:.1f} → {new:.1f} min would be no better"
+        return f"challenger rejected: {old:.1f} → {new:.1f} min would be worse"
     return f"{event.outcome}: {event.detail or event.reason}"
 
 

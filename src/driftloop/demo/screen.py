@@ -24,7 +24,14 @@ from driftloop.plots.svg import signed_percent
 
 UNTOUCHED = "dark_orange"
 DRIFTLOOP = "dodger_blue1"
-_KINDS = {"retrain": "yellow", "model": "green", "rejected": "dim", "failed": "red"}
+_KINDS = {
+    "retrain": "yellow",
+    "model": "green",
+    "judged": "green",
+    "rejected": "dim",
+    "rollback": "red",
+    "failed": "red",
+}
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _FRAMES_A_SECOND = 6
 _PLAIN_SECONDS = 5.0
@@ -192,6 +199,8 @@ def _counts(progress: Progress, board: Scoreboard, inner: int) -> Text:
         (done["rejected"], "rejected", "rejected"),
         (done["superseded"], "superseded", "superseded"),
     ]
+    if board.rollbacks:
+        shown.append((board.rollbacks.total(), "rollback", ""))
     if done["failed"]:
         shown.append((done["failed"], "failed", "failed"))
     text, column = Text(), 0

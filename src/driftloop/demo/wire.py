@@ -17,7 +17,7 @@ from driftloop.demo.flights import Flights, row_of
 from driftloop.errors import DriftloopError, Fault, KafkaUnavailableError, SettingsError
 from driftloop.kafka.producer import CheckedProducer
 from driftloop.kafka.topics import TopicSpec, driftloop_topics, ensure_topics, partition_counts
-from driftloop.messages import Command, Event, decode, encode
+from driftloop.messages import Command, Event, ModelPublished, decode, encode
 from driftloop.messages.events import Action
 from driftloop.settings import Settings
 
@@ -150,6 +150,11 @@ class Wire:
                 issued_at=round(time.time() * 1000),
             )
             self._producer.produce(self._topics.commands, encode(command))
+        self._producer.flush()
+
+    def publish(self, event: ModelPublished) -> None:
+        """Send a version event, as only a trainer should; for ``--sabotage``."""
+        self._producer.produce(self._topics.models, encode(event))
         self._producer.flush()
 
     def flush(self) -> None:

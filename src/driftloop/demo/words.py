@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from driftloop.demo.scoreboard import Scoreboard
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from driftloop.demo.scoreboard import Scoreboard
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -25,7 +28,7 @@ def outcomes_text(board: Scoreboard) -> str:
     asked = board.retrains.total()
     parts = [
         f"{done['published']:,} published",
-        f"{done['rejected']:,} rejected (no better on the newest flights)",
+        f"{done['rejected']:,} rejected (worse on the newest flights)",
         f"{done['superseded']:,} superseded (by a newer request or version)",
     ]
     if done["failed"]:

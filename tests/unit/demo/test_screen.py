@@ -132,7 +132,7 @@ def test_the_closing_breaks_between_words_and_accounts_for_every_request(
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     flat = re.sub(r"\s+", " ", text)
     assert (
-        "14 retrains and 4 first models asked for: 16 published, 1 rejected (no better on the "
+        "14 retrains and 4 first models asked for: 16 published, 1 rejected (worse on the "
         "newest flights), 1 superseded (by a newer request or version)." in flat
     )
     assert "50 % less" in flat
