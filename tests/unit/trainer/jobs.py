@@ -22,6 +22,16 @@ BINARY = Spec(kind="mlp_classifier", task="binary", hidden=(9,), epochs=25, pati
 CLASSES = Spec(
     kind="mlp_classifier", task="multiclass", outputs=3, hidden=(16,), epochs=25, patience=4
 )
+TCN = Spec(
+    kind="forecaster_tcn",
+    task="regression",
+    loss="squared",
+    hidden=(8,),
+    epochs=25,
+    patience=4,
+    lags=5,
+    channels=6,
+)
 SPECS = {
     "linear": LINEAR,
     "logistic": LOGISTIC,
@@ -30,6 +40,7 @@ SPECS = {
     "absolute": ABSOLUTE,
     "binary": BINARY,
     "classes": CLASSES,
+    "tcn": TCN,
 }
 
 
@@ -37,7 +48,7 @@ def make_job(number: int, spec: Spec, records: int | None = None, width: int | N
     """A job that follows from its number: a curved truth with a little noise."""
     generator = np.random.default_rng(number)
     records = records or int(generator.integers(20, 600))
-    width = width or int(generator.integers(2, 20))
+    width = max(width or int(generator.integers(2, 20)), spec.lags)
     x = generator.standard_normal((records, width))
     truth = np.tanh(2.0 * x[:, 0]) + 0.8 * x[:, 1] * x[:, 0] + 0.5 * x[:, 1]
     truth += 0.1 * generator.standard_normal(records)

@@ -74,7 +74,7 @@ def test_a_model_has_the_same_bits_alone_and_in_any_company(name: str) -> None:
         assert [_bits(one) for one in found] == [expected[number] for number in chosen]
 
 
-@pytest.mark.parametrize("name", ["linear", "regressor"])
+@pytest.mark.parametrize("name", ["linear", "regressor", "tcn"])
 def test_a_model_has_the_same_bits_in_a_stack_of_any_size(name: str) -> None:
     jobs = [make_job(number, SPECS[name], 150, 6) for number in range(33)]
     expected = _bits(fit_stack(SPECS[name], jobs[:1], CPU)[0])
@@ -84,7 +84,7 @@ def test_a_model_has_the_same_bits_in_a_stack_of_any_size(name: str) -> None:
         assert _bits(first) == _bits(last) == expected
 
 
-@pytest.mark.parametrize("name", ["linear", "regressor", "softmax"])
+@pytest.mark.parametrize("name", ["linear", "regressor", "softmax", "tcn"])
 def test_the_threads_of_the_process_do_not_change_the_bits(name: str) -> None:
     jobs = [make_job(number, SPECS[name], 300, 10) for number in range(6)]
     before = torch.get_num_threads()
