@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from driftloop.trainer.job import Job, Spec, seed_of
+from driftloop.models import Encoding, ModelArtifact
+from driftloop.models.predict import finish, forward
+from driftloop.trainer.job import Fitted, Job, Spec, seed_of
 
 CPU = torch.device("cpu")
 
@@ -58,3 +61,32 @@ def make_job(number: int, spec: Spec, records: int | None = None, width: int | N
     if spec.task == "multiclass":
         labels = np.digitize(truth, [-0.5, 0.5]).astype(float)
     return Job(spec=spec, inputs=x, labels=labels, seed=seed_of(f"request {number}", 0))
+
+
+def artifact_of(job: Job, fitted: Fitted) -> ModelArtifact:
+    """A model whose features are its inputs, unscaled."""
+    width = job.inputs.shape[1]
+    names = tuple(map(str, range(width)))
+    return ModelArtifact(
+        kind=job.spec.kind,
+        task=job.spec.task,
+        stream="s",
+        version="v1",
+        request_id="r",
+        encoding=Encoding(
+            numeric=names,
+            categorical=(),
+            mean=np.zeros(width),
+            scale=np.ones(width),
+            vocabulary=(),
+            sequence=names[: job.spec.lags],
+        ),
+        weights=fitted.weights,
+        target=fitted.target,
+    )
+
+
+def predicted(job: Job, fitted: Fitted) -> npt.NDArray[np.float64]:
+    """What it predicts of the job's inputs."""
+    artifact = artifact_of(job, fitted)
+    return finish(artifact, forward(artifact, job.inputs))

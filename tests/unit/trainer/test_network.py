@@ -11,14 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from driftloop.models import Encoding, ModelArtifact
 from driftloop.models.artifact import Weights
 from driftloop.models.predict import forward
 from driftloop.trainer.job import Job, Spec, padded, target_of
 from driftloop.trainer.mlp import validation_records
 from driftloop.trainer.network import Network
 from driftloop.trainer.train import fit
-from tests.unit.trainer.jobs import CPU, TCN, make_job
+from tests.unit.trainer.jobs import CPU, TCN, artifact_of, make_job
 
 DEEP = dataclasses.replace(TCN, lags=12, channels=20, hidden=(17, 5))
 SPECS = {
@@ -143,7 +142,7 @@ def test_numpy_predicts_what_torch_computes(name: str) -> None:
     spec = SPECS[name]
     job = make_job(5, spec, 200, 15)
     fitted = fit([job], CPU)[0]
-    artifact = _artifact(job, fitted.weights)
+    artifact = artifact_of(job, fitted)
     with torch.no_grad():
         expected = Reference(spec, fitted.weights)(_singles(job.inputs)).numpy()
     got = forward(artifact, job.inputs)[:, 0]
@@ -153,7 +152,7 @@ def test_numpy_predicts_what_torch_computes(name: str) -> None:
 def test_a_prediction_has_the_same_bits_alone_and_among_others() -> None:
     for spec in (TCN, DEEP):
         job = make_job(6, spec, 100, 14)
-        artifact = _artifact(job, fit([job], CPU)[0].weights)
+        artifact = artifact_of(job, fit([job], CPU)[0])
         together = forward(artifact, job.inputs)
         for size in (1, 2, 3, 5, 17, 64):
             for first in range(0, 100 - size, 13):
@@ -178,20 +177,3 @@ def test_padded_channels_stay_out_of_the_weights() -> None:
         "weight.2": (5, 1),
         "bias.2": (1,),
     }
-
-
-def _artifact(job: Job, weights: Weights) -> ModelArtifact:
-    """Of a model whose features are its inputs."""
-    width = job.inputs.shape[1]
-    names = tuple(map(str, range(width)))
-    return ModelArtifact(
-        kind=job.spec.kind,
-        task="regression",
-        stream="s",
-        version="v1",
-        request_id="r",
-        encoding=Encoding(
-            names, (), np.zeros(width), np.ones(width), (), sequence=names[: job.spec.lags]
-        ),
-        weights=weights,
-    )
