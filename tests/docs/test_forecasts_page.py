@@ -41,7 +41,8 @@ def test_its_profile_trains_a_model_that_forecasts_its_record(tmp_path: Path) ->
         ).encode()
         for _ in range(40)
     ]
-    columns, letters = RecordDecoder(profile).decode("load.a", 0, values, range(40), range(40))
+    stamps = [record["ts"]] * 40
+    columns, letters = RecordDecoder(profile).decode("load.a", 0, values, range(40), stamps)
     assert not letters
     encoding, job = job_of(profile, columns, seed=1)
     (fitted,) = fit([job], CPU)
