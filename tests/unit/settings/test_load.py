@@ -217,6 +217,7 @@ def test_a_variable_with_an_unknown_key_is_a_fault(
             "profiles.a.training.refuse: 'significantly-worse' or 'worse'",
         ),
         ("[profiles.a.training]\nslice_records = 5", "training.slice_records: at least 10, got 5"),
+        (
             "[profiles.a.features]\nnumeric = ['a']\nsequence = ['b', 'a']",
             "features.sequence: names of features.numeric; not among them: b, got ['b', 'a']",
         ),
