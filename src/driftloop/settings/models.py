@@ -142,8 +142,8 @@ class TrainerSettings(Section):
         seed: Goes into each model's seed, beside its stream and its records.
         precision: Of the matrix products of training, but for linear models: ``float32``; or
             ``bf16``, by autocast; or ``tf32``, which is float32 on a CPU. Weights, and the losses
-            that end a training, stay float32. On a CPU ``bf16`` costs an MLP no loss that was
-            measurable and a TCN some 3 %; neither was measured on a GPU yet, and no speed.
+            that end a training, stay float32. On a CPU ``bf16`` costs no loss that was measurable;
+            on a GPU nothing was measured yet, and no speed anywhere.
         plugin_processes: Jobs of model plug-ins that run beside each other, each in a process of
             its own; 0 for one a processor.
         plugin_timeout: Time after which a plug-in's job is ended, and its request fails.
