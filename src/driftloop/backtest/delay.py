@@ -88,7 +88,7 @@ def _arrived(
     out.ids = [ids[i] for i in row.tolist()]
     out.partitions = out.origin_partitions = partitions
     out.offsets = out.origin_offsets = offsets
-    out.ts = ts
+    out.ts, out.feature_ts = ts, columns.feature_times[row]
     out.x[is_label] = np.nan
     out.y_pred[is_label] = np.nan
     out.y[is_front] = np.nan

@@ -204,7 +204,7 @@ class Simulation:
         if end > self._predicted:
             first, last = max(start, self._predicted), min(max(end, start + AHEAD), len(self._rows))
             rows = self._rows.select(slice(first, last))
-            predicted = predict(artifact, rows.x, rows.categories)
+            predicted = predict(artifact, rows.x, rows.categories, rows.feature_times)
             predicted[~rows.has_features] = np.nan
             self.predictions[first:last] = predicted
             self._predicted = last

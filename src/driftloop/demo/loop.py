@@ -257,7 +257,10 @@ class Loop:
         rows = np.flatnonzero(self._flights.route == self._flights.routes.index(route))
         artifact = self._store.load(event.uri, event.sha256)
         self._board.untouched[rows] = predict(
-            artifact, self._flights.numeric[rows], self._flights.categories(rows)
+            artifact,
+            self._flights.numeric[rows],
+            self._flights.categories(rows),
+            self._flights.departed[rows],
         )
 
     def _lag_limit(self) -> int:

@@ -22,6 +22,8 @@ from driftloop.models.payload import Payload, describe_with
 
 FORMAT = "safetensors"
 FORMAT_VERSION = 1
+CONTEXT_VERSION = 2
+"""Of models that read lags or the calendar: an older release would misread their inputs."""
 MANIFEST = "model.json"
 WEIGHTS = "weights.safetensors"
 
@@ -34,14 +36,16 @@ class ModelArtifact:
     """Everything that a prediction needs, and where it came from.
 
     Attributes:
-        kind: ``linear``, ``mlp_regressor``, ``mlp_classifier``, or the name of a plug-in.
+        kind: As ``model.kind`` names it.
         task: ``regression``, ``binary`` or ``multiclass``.
         stream: Stream id.
         version: As ``v3``.
         request_id: The retrain request that it answers.
         encoding: Features to inputs.
         classes: Class labels in the order of the outputs; empty for regression.
-        weights: ``weight.0`` (inputs, outputs), ``bias.0`` (outputs,), then the next layer's.
+        weights: ``weight.0`` (inputs, outputs), ``bias.0`` (outputs,), then the next layer's. A TCN
+            has ``conv.weight.0`` (taps x channels, channels) and ``conv.bias.0``, and the next
+            convolution's, before them; its first layer's inputs are channels, then all but lags.
         target: Mean and standard deviation of the label that the outputs are scaled by; (0, 1)
             for classification.
         loss: The loss by which it was judged.
@@ -107,6 +111,11 @@ class ModelArtifact:
         """Number of affine layers; 1 for a linear model."""
         return sum(name.startswith("weight.") for name in self.weights)
 
+    @property
+    def convolutions(self) -> int:
+        """Number of convolutions before them; 0 for all but a TCN."""
+        return sum(name.startswith("conv.weight.") for name in self.weights)
+
 
 class _File(msgspec.Struct, frozen=True):
     name: str
@@ -120,6 +129,10 @@ class _Features(msgspec.Struct, frozen=True):
     mean: list[float]
     scale: list[float]
     vocabulary: list[list[str]]
+    sequence: list[str] = []
+    calendar: list[str] = []
+    anchored: bool = False
+    level: float = 0.0
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -174,7 +187,7 @@ def dump(artifact: ModelArtifact) -> tuple[bytes, bytes]:
     encoding = artifact.encoding
     manifest = Manifest(
         format=artifact.format,
-        format_version=FORMAT_VERSION,
+        format_version=_format_version(encoding),
         driftloop=driftloop.__version__,
         kind=artifact.kind,
         task=artifact.task,
@@ -187,6 +200,10 @@ def dump(artifact: ModelArtifact) -> tuple[bytes, bytes]:
             mean=encoding.mean.tolist(),
             scale=encoding.scale.tolist(),
             vocabulary=[list(known) for known in encoding.vocabulary],
+            sequence=list(encoding.sequence),
+            calendar=list(encoding.calendar),
+            anchored=encoding.anchored,
+            level=encoding.level,
         ),
         classes=list(artifact.classes),
         shapes={name: list(value.shape) for name, value in sorted(artifact.weights.items())},
@@ -204,6 +221,10 @@ def dump(artifact: ModelArtifact) -> tuple[bytes, bytes]:
     return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n", content
 
 
+def _format_version(encoding: Encoding) -> int:
+    return CONTEXT_VERSION if encoding.sequence or encoding.calendar else FORMAT_VERSION
+
+
 def parse_manifest(content: bytes, place: str) -> Manifest:
     """Read ``model.json``.
 
@@ -215,9 +236,10 @@ def parse_manifest(content: bytes, place: str) -> Manifest:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArtifactCorruptedError(f"{place}: {MANIFEST} does not parse: {error}") from error
     known = FORMATS if manifest.payload else (FORMAT,)
-    if manifest.format not in known or manifest.format_version != FORMAT_VERSION:
+    versions = (FORMAT_VERSION, CONTEXT_VERSION)
+    if manifest.format not in known or manifest.format_version not in versions:
         got = f"{manifest.format} {manifest.format_version}"
-        rule = f"this release reads format {' or '.join(known)} {FORMAT_VERSION}"
+        rule = f"this release reads {' or '.join(known)} {FORMAT_VERSION} or {CONTEXT_VERSION}"
         raise ArtifactCorruptedError(f"{place}: {rule}, got {got}; upgrade Driftloop or retrain")
     if (manifest.weights is None) == (manifest.payload is None):
         raise ArtifactCorruptedError(f"{place}: {MANIFEST} must name either weights or a payload")
@@ -226,6 +248,16 @@ def parse_manifest(content: bytes, place: str) -> Manifest:
             f"{place}: {MANIFEST} must name a file beside it, got {manifest.file.name!r}"
         )
     return manifest
+
+
+def _inputs(encoding: Encoding, shapes: dict[str, list[int]]) -> int:
+    """How many inputs weights of these shapes read."""
+    inputs = shapes.get("weight.0", [-1])[0]
+    convolutions = sum(name.startswith("conv.weight.") for name in shapes)
+    if not convolutions:
+        return inputs
+    channels = shapes[f"conv.weight.{convolutions - 1}"][1]
+    return inputs - channels + len(encoding.sequence)
 
 
 def build(manifest: Manifest, content: bytes, place: str) -> ModelArtifact:
@@ -247,12 +279,16 @@ def build(manifest: Manifest, content: bytes, place: str) -> ModelArtifact:
         mean=np.asarray(features.mean, np.float64),
         scale=np.asarray(features.scale, np.float64),
         vocabulary=tuple(tuple(known) for known in features.vocabulary),
+        sequence=tuple(features.sequence),
+        calendar=tuple(features.calendar),
+        anchored=features.anchored,
+        level=features.level,
     )
     payload, weights = None, Weights()
     if manifest.payload is not None:
         payload = Payload(manifest.kind, manifest.format, content, manifest.facts)
     else:
-        weights = _weights(manifest, content, encoding.width, place)
+        weights = _weights(manifest, content, encoding, place)
     return ModelArtifact(
         kind=manifest.kind,
         task=manifest.task,
@@ -273,15 +309,15 @@ def build(manifest: Manifest, content: bytes, place: str) -> ModelArtifact:
     )
 
 
-def _weights(manifest: Manifest, content: bytes, width: int, place: str) -> Weights:
+def _weights(manifest: Manifest, content: bytes, encoding: Encoding, place: str) -> Weights:
     try:
         arrays = safetensors.numpy.load(content)
     except safetensors.SafetensorError as error:
         raise ArtifactCorruptedError(f"{place}: {WEIGHTS} does not parse: {error}") from error
     shapes = {name: list(value.shape) for name, value in sorted(arrays.items())}
-    if shapes != manifest.shapes or shapes.get("weight.0", [-1])[0] != width:
+    if shapes != manifest.shapes or _inputs(encoding, shapes) != encoding.width:
         raise ArtifactCorruptedError(
-            f"{place}: weights must have the shapes {manifest.shapes} and {width} "
+            f"{place}: weights must have the shapes {manifest.shapes} and {encoding.width} "
             f"inputs, got {shapes}"
         )
     # Predictions are computed in float64, whatever the weights were trained in.

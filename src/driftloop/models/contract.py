@@ -35,8 +35,8 @@ class Inputs:
         return len(self.x)
 
     def encoded(self, encoding: Encoding) -> Floats:
-        """Scaled numbers and one-hot texts, (n, encoding.width); always finite."""
-        return encoding.encode(self.x, self.categories)
+        """Scaled numbers, one-hot texts and calendar, (n, encoding.width); always finite."""
+        return encoding.encode(self.x, self.categories, self.ts)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -49,6 +49,7 @@ class TrainingJob:
         numeric: Names of the columns of ``inputs.x``.
         categorical: Names of ``inputs.categories``.
         max_categories: Most categories of a feature that the profile wants a model to know.
+        calendar: Parts of the event time that the profile wants a model to see.
         task: ``regression``, ``binary`` or ``multiclass``.
         classes: Class labels in the order of the outputs; may be empty unless multiclass.
         loss: The loss by which the model is judged.
@@ -62,6 +63,7 @@ class TrainingJob:
     numeric: tuple[str, ...]
     categorical: tuple[str, ...] = ()
     max_categories: int = 16
+    calendar: tuple[str, ...] = ()
     task: str = "regression"
     classes: tuple[str, ...] = ()
     loss: str = "squared"
@@ -77,6 +79,7 @@ class TrainingJob:
             numeric=self.numeric,
             categorical=self.categorical,
             max_categories=self.max_categories,
+            calendar=self.calendar,
         )
 
 

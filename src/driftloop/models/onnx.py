@@ -35,10 +35,12 @@ def export(artifact: ModelArtifact) -> bytes:
     Raises:
         DriftloopError: The kind has no graph here, or the package ``onnx`` is not installed.
     """
-    if artifact.kind not in BUILT_IN_KINDS or "weight.0" not in artifact.weights:
-        kinds = ", ".join(BUILT_IN_KINDS)
+    encoding = artifact.encoding
+    context = bool(encoding.sequence or encoding.calendar or artifact.convolutions)
+    if artifact.kind not in BUILT_IN_KINDS or context:
+        kinds = "linear, mlp_regressor and mlp_classifier without lags or calendar"
         raise DriftloopError(
-            f"ONNX is written for the kinds {kinds}, got {artifact.kind!r}: export its own format"
+            f"ONNX is written for {kinds}, got {artifact.kind!r}: export its own format"
         )
     try:
         import onnx  # noqa: PLC0415  # an extra

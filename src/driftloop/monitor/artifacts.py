@@ -163,7 +163,7 @@ def _predictor(artifact: ModelArtifact, profile: Profile) -> Answer:
 
     def call(rows: Columns) -> Floats:
         try:
-            return predict(artifact, rows.x, rows.categories)
+            return predict(artifact, rows.x, rows.categories, rows.feature_times)
         except PluginError as error:  # no evidence for or against it; the stream goes on
             _log.warning("monitor.artifact_cannot_predict", error=str(error))
             classes = (len(artifact.classes),) if artifact.task == "multiclass" else ()

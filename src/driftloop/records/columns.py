@@ -62,6 +62,8 @@ class Columns:
         y: Label, float64 (n,), class index for classification; nan = absent.
         loss: The record's own loss, float64 (n,); nan = absent.
         versions: Model version that predicted; None where absent.
+        feature_ts: Event time of the record that brought the features, float64 (n,), where some
+            records were joined; else None, for it is `ts`.
     """
 
     partitions: Integers
@@ -76,6 +78,7 @@ class Columns:
     y: Floats
     loss: Floats
     versions: list[str | None]
+    feature_ts: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -110,6 +113,8 @@ class Columns:
         places = index.tolist()
         chosen: dict[str, Any] = {}
         for name, column in _items(self):
+            if column is None:
+                continue
             if name == "categories":
                 chosen[name] = [[part[i] for i in places] for part in column]
             elif isinstance(column, list):
@@ -134,6 +139,7 @@ class Columns:
             y=self.y[part],
             loss=self.loss[part],
             versions=self.versions[part],
+            feature_ts=None if self.feature_ts is None else self.feature_ts[part],
         )
 
     @staticmethod
@@ -143,6 +149,10 @@ class Columns:
             return parts[0]
         joined: dict[str, Any] = {}
         for name, column in _items(parts[0]):
+            if name == "feature_ts":
+                if any(part.feature_ts is not None for part in parts):
+                    joined[name] = np.concatenate([part.feature_times for part in parts])
+                continue
             columns = [getattr(part, name) for part in parts]
             if name == "categories":
                 joined[name] = [
@@ -153,6 +163,11 @@ class Columns:
             else:
                 joined[name] = np.concatenate(columns)
         return Columns(**joined)
+
+    @property
+    def feature_times(self) -> Floats:
+        """Event time at which each record's features were known, (n,): what a model predicts by."""
+        return self.ts if self.feature_ts is None else self.feature_ts
 
     @property
     def has_prediction(self) -> npt.NDArray[np.bool_]:

@@ -29,6 +29,7 @@ class _Row(NamedTuple):
     y: float
     loss: float
     version: str | None
+    feature_ts: float
 
 
 class Joiner:
@@ -36,7 +37,8 @@ class Joiner:
 
     A record is *complete* when it carries its own loss, or a label together with a prediction or
     features. A completed record stands where its later half came: its offset is the later
-    half's, its origin the earlier half's, its event time the later of the two.
+    half's, its origin the earlier half's, its event time the later of the two; when its features
+    were known is told beside it.
 
     Args:
         capacity: How many predictions, and how many labels, may wait; the oldest is given up.
@@ -156,6 +158,7 @@ def _rows(columns: Columns) -> Iterator[_Row]:
             columns.y.tolist(),
             columns.loss.tolist(),
             columns.versions,
+            columns.feature_times.tolist(),
             strict=True,
         ),
     )
@@ -178,6 +181,7 @@ def _columns(rows: list[_Row], like: Columns) -> Columns:
         y=np.array(parts[9]),
         loss=np.array(parts[10]),
         versions=list(parts[11]),
+        feature_ts=np.array(parts[12]),
     )
 
 

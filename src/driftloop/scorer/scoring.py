@@ -79,7 +79,7 @@ class RecordScorer:
             return [], rejected
         predictions: list[Any] = [None] * len(columns)
         if model is not None:
-            found = predict(model, columns.x, columns.categories)
+            found = predict(model, columns.x, columns.categories, columns.feature_times)
             # What is not finite is written as null, which reads as absent.
             predictions = np.where(np.isfinite(found), found, np.nan).tolist()
         whole = len(columns) == len(batch.values)

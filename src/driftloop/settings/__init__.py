@@ -1,5 +1,6 @@
 """Configuration: one `driftloop.toml`, environment overrides, all faults listed at once."""
 
+from driftloop.settings.features import Features
 from driftloop.settings.fleet import Fleet
 from driftloop.settings.load import DEFAULT_FILE, load_settings
 from driftloop.settings.models import (
@@ -18,7 +19,6 @@ from driftloop.settings.presets import parse_policy
 from driftloop.settings.profile import (
     CountWindow,
     CycleWindow,
-    Features,
     Fields,
     ModelSettings,
     Profile,

@@ -15,10 +15,14 @@ MODELS_GROUP = "driftloop.models"
 _ALL = frozenset({"regression", "binary", "multiclass"})
 _CLASSES = frozenset({"binary", "multiclass"})
 
+FORECASTERS = ("forecaster_linear", "forecaster_mlp", "forecaster_tcn")
+"""Kinds that predict a label from the values before it, which `features.sequence` names."""
+
 BUILT_IN_KINDS: dict[str, frozenset[str]] = {
     "linear": _ALL,
     "mlp_regressor": frozenset({"regression"}),
     "mlp_classifier": _CLASSES,
+    **dict.fromkeys(FORECASTERS, frozenset({"regression"})),
 }
 """Kinds that are trained as stacks in torch, with the tasks that each fits."""
 

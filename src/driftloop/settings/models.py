@@ -140,6 +140,10 @@ class TrainerSettings(Section):
             a GPU.
         max_records: Records that one request may name; more fail it before any is read.
         seed: Goes into each model's seed, beside its stream and its records.
+        precision: Of the matrix products of training, but for linear models: ``float32``; or
+            ``bf16``, by autocast; or ``tf32``, which is float32 on a CPU. Weights, and the losses
+            that end a training, stay float32. On a CPU ``bf16`` costs no loss that was measurable;
+            on a GPU nothing was measured yet, and no speed anywhere.
         plugin_processes: Jobs of model plug-ins that run beside each other, each in a process of
             its own; 0 for one a processor.
         plugin_timeout: Time after which a plug-in's job is ended, and its request fails.
@@ -164,6 +168,7 @@ class TrainerSettings(Section):
     )
     max_records: int = Field(default=2_000_000, ge=1000)
     seed: int = 0
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
     budget: TrainerBudget = TrainerBudget()
     plugin_processes: int = Field(default=0, ge=0, le=256)
     plugin_timeout: Duration = Field(default="10m")  # type: ignore[assignment]  # read by parse_duration

@@ -11,8 +11,9 @@ from pydantic import Field, field_validator, model_validator
 
 from driftloop.settings._detector_checks import misread
 from driftloop.settings.base import Duration, MisfitError, Section, format_duration, milliseconds
+from driftloop.settings.features import Features
 from driftloop.settings.fleet import Fleet
-from driftloop.settings.kinds import BUILT_IN_KINDS
+from driftloop.settings.kinds import BUILT_IN_KINDS, FORECASTERS
 from driftloop.settings.policy import Policy
 from driftloop.settings.presets import parse_policy
 from driftloop.settings.trials import OptionalCanary, OptionalWatch, Watch
@@ -47,36 +48,6 @@ class Fields(Section):
     y: str = "y"
     loss: str = "loss"
     model_version: str = "model_version"
-
-
-class Features(Section):
-    """Names of the features under ``fields.x``.
-
-    Attributes:
-        numeric: Names of the numbers; with `array`, of the array's items in this order.
-        categorical: Names of the texts.
-        array: Whether the features are one array of numbers.
-        max_categories: Categories of a feature that a model knows, the most frequent ones; all
-            others share one column.
-    """
-
-    numeric: list[str] = Field(default=[])
-    categorical: list[str] = Field(default=[])
-    array: bool = False
-    max_categories: int = Field(default=16, ge=2, le=256)
-
-    @model_validator(mode="after")
-    def _names(self) -> Self:
-        names = [*self.numeric, *self.categorical]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            key = "numeric" if set(twice) & set(self.numeric) else "categorical"
-            rule = f"each feature is named once; twice: {', '.join(twice)}"
-            raise MisfitError((key, rule, repr(getattr(self, key)), ("numeric", "categorical")))
-        if self.array and self.categorical:
-            rule = "empty, as an array of features is numeric"
-            raise MisfitError(("categorical", rule, repr(self.categorical), ("array",)))
-        return self
 
 
 class CountWindow(Section):
@@ -128,19 +99,22 @@ class ModelSettings(Section):
 
     Attributes:
         kind: ``linear``, ``mlp_regressor``, ``mlp_classifier``, or a plug-in's name, as
-            ``sklearn_ridge`` or ``xgboost``.
+            ``sklearn_ridge`` or ``xgboost``; or, for a label whose earlier values are
+            `features.sequence`, ``forecaster_linear``, ``forecaster_mlp`` or ``forecaster_tcn``.
         params: What a plug-in takes; other kinds take the keys of this table.
-        hidden: Width of each hidden layer of an MLP.
+        hidden: Width of each hidden layer of an MLP; of a TCN, those after its convolutions.
+        channels: Channels of each convolution of ``forecaster_tcn``.
         l2: Penalty on the squared weights.
-        epochs: Passes over the training data, at most; for MLPs.
-        learning_rate: Step size; for MLPs.
-        batch_records: Records of a training step; for MLPs.
-        patience: Passes without progress after which training ends; for MLPs.
+        epochs: Passes over the training data, at most; for all but linear models.
+        learning_rate: Step size; for all but linear models.
+        batch_records: Records of a training step; for all but linear models.
+        patience: Passes without progress after which training ends; for all but linear models.
     """
 
     kind: str = Field(default="linear", min_length=1)
     params: dict[str, Any] = Field(default={})
     hidden: list[Annotated[int, Field(ge=1, le=4096)]] = Field(default=[32])
+    channels: int = Field(default=8, ge=1, le=1024)
     l2: float = Field(default=1.0, ge=0)
     epochs: int = Field(default=200, ge=1, le=100_000)
     learning_rate: float = Field(default=0.01, gt=0, le=1)
@@ -268,14 +242,16 @@ class Profile(Section):
         if self.task == "binary" and self.classes and len(self.classes) != 2:
             rule = "two labels or none, as task is binary"
             faults.append(("classes", rule, repr(self.classes), ("task",)))
-        kind = self.model.kind
+        kind, features = self.model.kind, self.features
         if self.task not in BUILT_IN_KINDS.get(kind, {self.task}):
             rule = f"a kind that fits task {self.task}"
             faults.append(("model.kind", rule, repr(kind), ("task", "model")))
         if kind in BUILT_IN_KINDS and self.model.params:
             rule = f"none, as kind {kind} takes the keys of its table"
             faults.append(("model.params", rule, repr(self.model.params), ("model",)))
-        features = self.features
+        if kind in FORECASTERS and not features.sequence:
+            rule = f"names of the lags, as model.kind {kind} needs them"
+            faults.append(("features.sequence", rule, "[]", ("features", "model")))
         read = self.policy.detectors
         for rule in misread(read, self.task, features.numeric, features.categorical):
             names = repr([one.name for one in read])

@@ -14,6 +14,7 @@ from driftloop.models.contract import Inputs, TrainingJob
 from driftloop.models.encoding import Encoding
 from driftloop.records import Columns
 from driftloop.settings import Profile
+from driftloop.settings.kinds import FORECASTERS
 from driftloop.trainer.job import Job, Spec
 from driftloop.trainer.plugins import PluginJob
 
@@ -44,14 +45,20 @@ class Dataset:
     older_seen: int = 0
 
 
-def spec_of(profile: Profile) -> Spec:
+FITTED_AS = {"forecaster_linear": "linear", "forecaster_mlp": "mlp_regressor"}
+"""Forecasters that differ from these kinds in what they see alone, and share stacks with them."""
+
+
+def spec_of(profile: Profile, precision: str = "float32") -> Spec:
     """How the models of a profile are trained; kinds that ignore a setting leave it at default."""
     model = profile.model
+    kind = FITTED_AS.get(model.kind, model.kind)
+    convolves = kind == "forecaster_tcn"
     outputs = len(profile.classes) if profile.task == "multiclass" else 1
-    if model.kind == "linear":
+    if kind == "linear":
         return Spec(kind="linear", task=profile.task, outputs=outputs, l2=model.l2)
     return Spec(
-        kind=model.kind,
+        kind=kind,
         task=profile.task,
         outputs=outputs,
         loss=profile.loss if profile.task == "regression" else "log_loss",
@@ -61,6 +68,9 @@ def spec_of(profile: Profile) -> Spec:
         learning_rate=model.learning_rate,
         batch_records=model.batch_records,
         patience=model.patience,
+        lags=len(profile.features.sequence) if convolves else 0,
+        channels=model.channels if convolves else 0,
+        precision=precision,
     )
 
 
@@ -144,8 +154,10 @@ def trained_on(records: Columns, known: Sequence[str]) -> Mask:
     return both
 
 
-def job_of(profile: Profile, records: Columns, seed: int) -> tuple[Encoding, Job]:
-    """Encoding and job of a set of labelled records."""
+def job_of(
+    profile: Profile, records: Columns, seed: int, precision: str = "float32"
+) -> tuple[Encoding, Job]:
+    """Encoding and job of a set of labelled records; the precision is ``trainer.precision``."""
     features = profile.features
     encoding = Encoding.fit(
         records.x,
@@ -153,20 +165,26 @@ def job_of(profile: Profile, records: Columns, seed: int) -> tuple[Encoding, Job
         numeric=features.numeric,
         categorical=features.categorical,
         max_categories=features.max_categories,
+        sequence=features.sequence,
+        calendar=features.calendar,
+        anchored=profile.model.kind in FORECASTERS,
     )
-    inputs = encoding.encode(records.x, records.categories)
-    return encoding, Job(spec=spec_of(profile), inputs=inputs, labels=records.y, seed=seed)
+    inputs = encoding.encode(records.x, records.categories, records.feature_times)
+    labels = records.y - encoding.levels(records.x) if encoding.anchored else records.y
+    spec = spec_of(profile, precision)
+    return encoding, Job(spec=spec, inputs=inputs, labels=labels, seed=seed)
 
 
 def plugin_job_of(profile: Profile, records: Columns, seed: int, device: str) -> PluginJob:
     """The job of a plug-in, which is given the features as they are."""
     features = profile.features
     job = TrainingJob(
-        inputs=Inputs(records.x, records.categories, records.ts),
+        inputs=Inputs(records.x, records.categories, records.feature_times),
         labels=records.y,
         numeric=tuple(features.numeric),
         categorical=tuple(features.categorical),
         max_categories=features.max_categories,
+        calendar=tuple(features.calendar),
         task=profile.task,
         classes=tuple(profile.classes),
         loss=profile.loss,

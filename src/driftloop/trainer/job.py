@@ -31,16 +31,19 @@ class Spec:
     """Everything that jobs must share to be trained in one stack, besides their padded shape.
 
     Attributes:
-        kind: ``linear``, ``mlp_regressor`` or ``mlp_classifier``.
+        kind: ``linear``, ``mlp_regressor``, ``mlp_classifier`` or ``forecaster_tcn``.
         task: ``regression``, ``binary`` or ``multiclass``.
         outputs: 1, or the number of classes of a multiclass task.
         loss: The profile's loss; an MLP regressor follows it, a linear model is least squares.
-        hidden: Widths of the hidden layers.
+        hidden: Widths of the hidden layers; of a TCN, those after its convolutions.
         l2: Penalty on the sum of squared weights, beside a sum of losses over records.
         epochs: Most passes over the records.
         learning_rate: Adam's.
         batch_records: Records of a step.
         patience: Epochs without a better validation loss after which a model is finished.
+        lags: How many of the first inputs a TCN convolves; 0 for the other kinds.
+        channels: Of each convolution; 0 for the other kinds.
+        precision: Of matrix products, but for linear models: ``float32``, ``tf32`` or ``bf16``.
     """
 
     kind: str
@@ -53,6 +56,9 @@ class Spec:
     learning_rate: float = 0.01
     batch_records: int = 256
     patience: int = 20
+    lags: int = 0
+    channels: int = 0
+    precision: str = "float32"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -18,6 +17,7 @@ from driftloop.errors import TrainingError
 from driftloop.settings.base import parse_size
 from driftloop.trainer import mlp
 from driftloop.trainer.job import Job, Spec, bucket, padded
+from driftloop.trainer.network import Network
 
 CPU_SHARE, GPU_SHARE = 0.5, 0.8
 """Of the memory that is free; the rest is left to the records, and to whoever else is there."""
@@ -103,11 +103,10 @@ def need(spec: Spec, shape: tuple[int, int]) -> int:
         # The records; weighted once more, and for BLAS; a dozen vectors; three square matrices.
         return 8 * (3 * records * width + 12 * records * (spec.outputs + 1) + 4 * width**2)
     room, batch = mlp.validation_bucket(records), min(padded(spec.batch_records), bucket(records))
-    widths = [width, *map(padded, spec.hidden), padded(spec.outputs)]
-    parameters = sum(a * b + b for a, b in pairwise(widths))
+    network = Network(spec, width)
     stored = (records + room) * (width + 3)
     orders = 6 * records + 2048  # int64: places and what they are computed from
-    return 4 * (stored + orders + 12 * parameters + 4 * (batch + room) * sum(widths))
+    return 4 * (stored + orders + 12 * network.size + 4 * (batch + room) * network.values)
 
 
 def needs(job: Job) -> int:

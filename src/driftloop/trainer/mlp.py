@@ -1,15 +1,16 @@
-"""Multilayer perceptrons of one shape, all at once: stacked parameters, batched matrix products.
+"""Training of the networks of one shape, all at once: perceptrons, and TCNs for forecasts.
 
 All models of a stack go in lockstep: their records fill the same bucket, and a step takes the same
 number of records of each. A model visits its own records in an order of its own; an epoch is one
 walk through the bucket, so a model with fewer records sees some of them twice. Gradients are
-written out, not taped: eight operations a layer are all there is.
+written out, not taped: see `network`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -19,23 +20,13 @@ from torch.nn import functional
 
 from driftloop.models.artifact import Weights
 from driftloop.trainer.job import Check, Spec, bucket, padded
+from driftloop.trainer.network import Network, Views
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 _HUBER = 0.1
 """An absolute loss is followed as Huber's, straight beyond so many standard deviations."""
 _BLOCK = 256
 """Epochs for which orders are drawn at a time."""
-
-Views = list[tuple[Tensor, Tensor]]
-"""Weight (models, inputs, outputs) and bias (models, 1, outputs) of each layer."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    inputs: int  # padded
-    outputs: int  # padded, but for the last layer
-    weight: int  # first place in the flat parameters
-    bias: int
 
 
 @dataclass(slots=True, eq=False)
@@ -75,45 +66,6 @@ def validation_bucket(size: int) -> int:
     return padded(size * 15 // 85 + 2)
 
 
-def _layout(spec: Spec, features: int) -> tuple[list[_Layer], int]:
-    sizes = [features, *(padded(width) for width in spec.hidden), spec.outputs]
-    layers, at = [], 0
-    for inputs, outputs in pairwise(sizes):
-        bias = at + inputs * outputs
-        layers.append(_Layer(inputs, outputs, at, bias))
-        at = bias + padded(outputs)
-    return layers, at
-
-
-def _views(flat: Tensor, layers: list[_Layer]) -> Views:
-    return [
-        (
-            flat[:, one.weight : one.bias].view(-1, one.inputs, one.outputs),
-            flat[:, one.bias : one.bias + one.outputs].unsqueeze(1),
-        )
-        for one in layers
-    ]
-
-
-def _first_weights(
-    spec: Spec, layers: list[_Layer], size: int, width: int, generator: np.random.Generator
-) -> npt.NDArray[np.float32]:
-    """Initial weights and biases, uniform within 1/sqrt(inputs), as `torch.nn.Linear` draws them.
-
-    Adam moves each by about the learning rate a step: from He's larger weights, and from biases of
-    zero, a regression needs up to twice as many epochs for the same loss. Padded units get none
-    and, without a gradient, stay at zero.
-    """
-    flat = np.zeros(size, np.float32)
-    sizes = [width, *spec.hidden, spec.outputs]
-    for one, (inputs, outputs) in zip(layers, pairwise(sizes), strict=True):
-        most = 1.0 / np.sqrt(max(inputs, 1))
-        block = flat[one.weight : one.bias].reshape(one.inputs, one.outputs)
-        block[:inputs, :outputs] = generator.uniform(-most, most, (inputs, outputs))
-        flat[one.bias : one.bias + outputs] = generator.uniform(-most, most, outputs)
-    return flat
-
-
 def _orders(
     generator: np.random.Generator, count: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -121,39 +73,6 @@ def _orders(
     strides = generator.integers(1, max(count, 2), _BLOCK)
     strides = np.where(np.gcd(strides, count) == 1, strides, 1)
     return strides, generator.integers(0, count, _BLOCK)
-
-
-def _forward(x: Tensor, views: Views) -> list[Tensor]:
-    """Inputs of each layer, and at the end the outputs, (models, records, outputs)."""
-    values = [x]
-    for i, (weight, bias) in enumerate(views):
-        if weight.shape[2] == 1:  # matrix products with one column are several times slower
-            z = (values[-1] * weight.mT).sum(dim=2, keepdim=True) + bias
-        else:
-            z = torch.baddbmm(bias, values[-1], weight)
-        values.append(z.relu_() if i + 1 < len(views) else z)
-    return values
-
-
-def _backward(values: list[Tensor], delta: Tensor, views: Views, slopes: Views) -> None:
-    """Fill the gradients by weights and biases, from that by the outputs and `_forward`'s values.
-
-    Args:
-        values: As `_forward` returns them.
-        delta: (models, records, outputs).
-        views: The parameters.
-        slopes: Filled.
-    """
-    for i in reversed(range(len(views))):
-        weight, single = views[i][0], delta.shape[2] == 1
-        if single:
-            slopes[i][0].copy_((values[i] * delta).sum(dim=1).unsqueeze(2))
-        else:
-            slopes[i][0].copy_(torch.bmm(values[i].mT, delta))
-        slopes[i][1].copy_(delta.sum(dim=1, keepdim=True))
-        if i:
-            delta = delta * weight.mT if single else torch.bmm(delta, weight.mT)
-            delta = torch.ops.aten.threshold_backward(delta, values[i], 0.0)
 
 
 def _slope(spec: Spec, outputs: Tensor, y: Tensor) -> Tensor:
@@ -188,24 +107,22 @@ class _Run:
         models, self.size, features = stack.x.shape
         device = stack.x.device
         self.spec, self.stack = spec, stack
-        self.layers, total = _layout(spec, features)
+        self.network = Network(spec, features)
         self.generators = [np.random.default_rng(seed) for seed in stack.seeds]
         first = [
-            _first_weights(spec, self.layers, total, width, generator)
+            self.network.first(width, generator)
             for width, generator in zip(stack.widths, self.generators, strict=True)
         ]
         for flat, given in zip(first, stack.first, strict=True):
             if given is not None:
-                _pack(flat, self.layers, given)
+                self.network.pack(flat, given)
         self.flat_x, self.flat_y = stack.x.reshape(-1, features), stack.y.reshape(-1)
         self.ramp = torch.arange(self.size, device=device)
         self.batch = min(padded(spec.batch_records), bucket(self.size))
         self.time = 0
         self.best = torch.from_numpy(np.stack(first)).to(device)  # (models, parameters)
         self.best_epoch = [0] * models
-        decay = torch.zeros(total, device=device)
-        for one in self.layers:
-            decay[one.weight : one.bias] = spec.l2
+        decay = self.network.penalties(spec.l2, device)
 
         # From here on one row a model that is still in the stack.
         self.model = torch.arange(models, device=device)
@@ -233,9 +150,9 @@ class _Run:
             self.starts = torch.from_numpy(np.stack([one[1] for one in drawn])).to(device)
         places = self.strides[:, at, None] * self.ramp + self.starts[:, at, None]
         places = places % self.counts.unsqueeze(1) + (self.model * self.size).unsqueeze(1)
-        views = _views(self.params, self.layers)
+        views = self.network.views(self.params)
         slopes = torch.zeros_like(self.params)
-        slope_views = _views(slopes, self.layers)
+        slope_views = self.network.views(slopes)
         for chosen in torch.split(places, self.batch, dim=1):  # (rows, batch)
             check()
             self._slopes(chosen, views, slope_views)
@@ -246,8 +163,10 @@ class _Run:
         at = chosen.reshape(-1)  # whole rows by one index: a fourth of the time of x[chosen]
         x = self.flat_x.index_select(0, at).view(*chosen.shape, -1)
         y = self.flat_y.index_select(0, at).view(chosen.shape)
-        values = _forward(x, views)
-        _backward(values, _slope(self.spec, values[-1], y) / chosen.shape[1], views, slopes)
+        with _products(self.spec.precision, self.params.device):
+            values = self.network.forward(x, views)
+            delta = _slope(self.spec, values[-1], y) / chosen.shape[1]
+            self.network.backward(values, delta, views, slopes)
 
     def _adam(self, slopes: Tensor) -> None:
         """Kingma and Ba, *Adam*, 2015, algorithm 1, in its efficient form of section 2."""
@@ -261,7 +180,8 @@ class _Run:
     def judge(self, number: int) -> bool:
         """Keep weights that are better on the validation records; whether any model goes on."""
         x, y, mask = self.checks
-        losses = _loss(self.spec, _forward(x, _views(self.params, self.layers))[-1], y, mask)
+        outputs = self.network.forward(x, self.network.views(self.params))[-1]
+        losses = _loss(self.spec, outputs, y, mask)
         better = (losses < self.lowest) & ~self.over
         self.kept = torch.where(better.unsqueeze(1), self.params, self.kept)
         self.lowest = torch.where(better, losses, self.lowest)
@@ -281,7 +201,8 @@ class _Run:
         given = [one is not None for one in self.stack.first]
         if any(given):
             x, y, mask = self.checks
-            losses = _loss(self.spec, _forward(x, _views(self.params, self.layers))[-1], y, mask)
+            outputs = self.network.forward(x, self.network.views(self.params))[-1]
+            losses = _loss(self.spec, outputs, y, mask)
             counts = torch.tensor(given, device=losses.device) & torch.isfinite(losses)
             self.lowest = torch.where(counts, losses, self.lowest)
 
@@ -334,25 +255,25 @@ def train(spec: Spec, stack: Stack, check: Check) -> list[tuple[Weights, int]]:
     run.keep()
     flat = run.best.cpu().numpy()
     return [
-        (_unpack(spec, run.layers, flat[model], width), run.best_epoch[model])
+        (run.network.unpack(flat[model], width), run.best_epoch[model])
         for model, width in enumerate(stack.widths)
     ]
 
 
-def _pack(flat: npt.NDArray[np.float32], layers: list[_Layer], weights: Weights) -> None:
-    """Write unpadded weights into their padded places; padding is zero already."""
-    for i, one in enumerate(layers):
-        weight, bias = weights[f"weight.{i}"], weights[f"bias.{i}"]
-        block = flat[one.weight : one.bias].reshape(one.inputs, one.outputs)
-        block[: weight.shape[0], : weight.shape[1]] = weight
-        flat[one.bias : one.bias + len(bias)] = bias
-
-
-def _unpack(spec: Spec, layers: list[_Layer], flat: npt.NDArray[np.float32], width: int) -> Weights:
-    weights: Weights = {}
-    sizes = [width, *spec.hidden, spec.outputs]
-    for i, (one, (inputs, outputs)) in enumerate(zip(layers, pairwise(sizes), strict=True)):
-        block = flat[one.weight : one.bias].reshape(one.inputs, one.outputs)
-        weights[f"weight.{i}"] = np.ascontiguousarray(block[:inputs, :outputs])
-        weights[f"bias.{i}"] = flat[one.bias : one.bias + outputs].copy()
-    return weights
+@contextmanager
+def _products(precision: str, device: torch.device) -> Iterator[None]:
+    """Let matrix products take fewer bits; the weights that they read stay float32."""
+    if precision == "bf16":
+        with torch.autocast(device.type, torch.bfloat16):
+            yield
+        return
+    if precision != "tf32" or device.type != "cuda":
+        yield
+        return
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_tf32
+    matmul.allow_tf32 = True
+    try:
+        yield
+    finally:
+        matmul.allow_tf32 = before

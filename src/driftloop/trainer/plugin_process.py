@@ -90,4 +90,4 @@ def fit(kind: str, job: TrainingJob, progress: Progress) -> dict[str, Any]:
 
 def predict_all(artifact: ModelArtifact, inputs: Inputs, progress: Progress) -> Any:  # noqa: ARG001
     """Predict with an artifact, as every reader of it does."""
-    return predict(artifact, inputs.x, inputs.categories)
+    return predict(artifact, inputs.x, inputs.categories, inputs.ts)

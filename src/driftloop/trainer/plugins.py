@@ -29,7 +29,6 @@ import structlog
 from driftloop.errors import TrainingError
 from driftloop.models.artifact import ModelArtifact
 from driftloop.models.contract import Inputs, TrainingJob
-from driftloop.models.encoding import Categories
 from driftloop.settings import TrainerSettings
 from driftloop.settings.base import parse_size
 from driftloop.settings.kinds import SHIPPED_KINDS
@@ -116,15 +115,12 @@ class PluginPool:
             one if isinstance(one, Exception) else Fitted(**one) for one in self._run(calls, check)
         ]
 
-    def predict(
-        self, artifact: ModelArtifact, x: Array, categories: Categories, check: Check
-    ) -> Array:
+    def predict(self, artifact: ModelArtifact, inputs: Inputs, check: Check) -> Array:
         """Predict with a plug-in's artifact.
 
         Raises:
             TrainingError: As `fit` gives it.
         """
-        inputs = Inputs(x, categories)
         (found,) = self._run([(artifact.kind, child.predict_all, (artifact, inputs))], check)
         if isinstance(found, Exception):
             raise found

@@ -17,6 +17,7 @@ import numpy as np
 
 from driftloop.models import Encoding, ModelArtifact
 from driftloop.models.artifact import Weights
+from driftloop.trainer.dataset import FITTED_AS
 from driftloop.trainer.job import Job, Spec, target_of
 
 KINDS = ("mlp_regressor", "mlp_classifier")
@@ -44,14 +45,12 @@ def first_weights(
         Weights as in `ModelArtifact`, float64; None where the champion has another kind or other
         layers, or its encoding has columns of other sorts.
     """
-    if spec.kind not in KINDS or champion.kind != spec.kind:
+    if spec.kind not in KINDS or FITTED_AS.get(champion.kind, champion.kind) != spec.kind:
         return None
     old = champion.encoding
     sizes = [old.width, *spec.hidden, spec.outputs]
     shapes = [champion.weights[f"weight.{i}"].shape for i in range(champion.layers)]
-    if shapes != list(pairwise(sizes)) or not (_plain(old) and _plain(encoding)):
-        return None
-    if (old.numeric, old.categorical) != (encoding.numeric, encoding.categorical):
+    if shapes != list(pairwise(sizes)) or _features(old) != _features(encoding):
         return None
     weights: Weights = {name: value.astype(np.float64) for name, value in champion.weights.items()}
     _to_inputs(weights, old, encoding)
@@ -59,19 +58,19 @@ def first_weights(
     return weights
 
 
-def _plain(encoding: Encoding) -> bool:
-    """Whether all columns are scaled numbers and categories, as they are mapped here."""
-    return encoding.width == len(encoding.numeric) + sum(
-        len(known) + 1 for known in encoding.vocabulary
-    )
+def _features(encoding: Encoding) -> tuple[object, ...]:
+    """What two encodings must share for their columns to mean the same, but for the scale."""
+    names = (encoding.numeric, encoding.categorical, encoding.sequence, encoding.calendar)
+    return (*names, encoding.anchored)
 
 
 def _to_inputs(weights: Weights, old: Encoding, new: Encoding) -> None:
     first = weights["weight.0"]  # (old width, units)
     mapped = np.zeros((new.width, first.shape[1]))
     numeric = len(old.numeric)
-    mapped[:numeric] = first[:numeric] * (new.scale / old.scale)[:, None]
-    shift = (new.mean - old.mean) / old.scale  # (numeric,)
+    order = new.order  # of the numeric features among the inputs
+    mapped[:numeric] = first[:numeric] * (new.scale / old.scale)[order, None]
+    shift = ((new.mean - old.mean) / old.scale)[order]  # (numeric,)
     weights["bias.0"] = weights["bias.0"] + shift @ first[:numeric]
     before = after = numeric
     for was, now in zip(old.vocabulary, new.vocabulary, strict=True):
@@ -81,6 +80,7 @@ def _to_inputs(weights: Weights, old: Encoding, new: Encoding) -> None:
                 mapped[after + i] = first[place[name]]
         mapped[after + len(now)] = first[before + len(was)]  # all other categories
         before, after = before + len(was) + 1, after + len(now) + 1
+    mapped[after:] = first[before:]  # the calendar, which has no scale
     weights["weight.0"] = mapped
 
 

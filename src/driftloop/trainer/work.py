@@ -24,7 +24,7 @@ from driftloop.errors import (
     TrainingError,
 )
 from driftloop.messages import Cost, ModelPublished, RetrainRequested, TrainingFinished, event_id
-from driftloop.models import Categories, Encoding, ModelArtifact, ModelStore, predict
+from driftloop.models import Encoding, Inputs, ModelArtifact, ModelStore, predict
 from driftloop.models.kinds import is_plugin
 from driftloop.records import Columns
 from driftloop.settings import Profile, Settings
@@ -266,7 +266,8 @@ class Trainer:
                 raise TrainingError("unknown-kind", str(fault))
             task.job = plugin_job_of(profile, records, seed, str(self._device))
             return
-        task.encoding, job = job_of(profile, records, seed)
+        precision = self._settings.trainer.precision
+        task.encoding, job = job_of(profile, records, seed, precision)
         if profile.training.warm_start and task.champion is not None:
             job = warm.begin(job, task.champion, task.encoding)
         task.job = job
@@ -318,18 +319,19 @@ class Trainer:
         own, of_plugins = iter(stacked), iter(others)
         return [next(own if isinstance(one, Job) else of_plugins) for one in jobs]
 
-    def _predict(self, artifact: ModelArtifact, x: Array, categories: Categories) -> Array:
+    def _predict(self, artifact: ModelArtifact, rows: Columns) -> Array:
         """As `predict`, but a plug-in predicts in a process of its own."""
         if artifact.payload is None:
-            return predict(artifact, x, categories)
-        return self._plugins.predict(artifact, x, categories, self._check)
+            return predict(artifact, rows.x, rows.categories, rows.feature_times)
+        inputs = Inputs(rows.x, rows.categories, rows.feature_times)
+        return self._plugins.predict(artifact, inputs, self._check)
 
     def _losses(
         self, task: _Task, challenger: ModelArtifact, held: Columns, seen: int
     ) -> gate.Pair:
         """What challenger and champion lose on held-out records."""
         losses = [
-            compute(_profile(task).loss, held.y, self._predict(one, held.x, held.categories))
+            compute(_profile(task).loss, held.y, self._predict(one, held))
             for one in (challenger, task.champion)
             if one is not None
         ]

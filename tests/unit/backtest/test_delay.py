@@ -60,6 +60,7 @@ def test_the_joiner_gives_back_every_record_at_its_labels_time(delay: float, ste
     np.testing.assert_array_equal(found.y_pred, columns.y_pred)
     assert (found.categories, found.versions) == (columns.categories, columns.versions)
     np.testing.assert_array_equal(found.ts, columns.ts + delay)
+    np.testing.assert_array_equal(found.feature_times, columns.ts)
     assert arrivals.row[found.origin_offsets].tolist() == list(range(100))
     assert arrivals.row[found.offsets].tolist() == list(range(100))
 

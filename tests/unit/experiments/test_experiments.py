@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from driftloop.statistics.autocorrelation import variance_inflation
-from experiments import reducible, size_power
+from experiments import forecasters, reducible, size_power
 from experiments._champion import Champions
 from experiments._losses import NOISES, SPREAD, Noise
 from experiments._report import per_year, share
@@ -18,9 +18,10 @@ from experiments._sets import generated
 from experiments._variants import Corrector, Reducible, Variant, periodic
 
 
-@pytest.mark.parametrize("name", ["size_power", "reducible"])
+@pytest.mark.parametrize("name", ["size_power", "reducible", "forecasters"])
 def test_a_quick_run_writes_figures_with_their_circumstances(name: str, tmp_path: Path) -> None:
-    module = {"size_power": size_power, "reducible": reducible}[name]
+    modules = {"size_power": size_power, "reducible": reducible, "forecasters": forecasters}
+    module = modules[name]
     page = module.main(["--quick", "--jobs", "1", "--out", str(tmp_path)])
     facts = json.loads((tmp_path / f"{name}.json").read_text())
     assert set(facts) >= {"date", "seed", "hardware", "versions", "figures"}

@@ -99,7 +99,7 @@ def test_a_manifest_that_is_none_is_refused(content: bytes, told: str) -> None:
 def test_a_format_of_the_future_says_what_to_do(artifact: ModelArtifact) -> None:
     manifest, _ = dump(artifact)
     with pytest.raises(ArtifactCorruptedError, match="upgrade Driftloop or retrain"):
-        parse_manifest(changed(manifest, format_version=2), PLACE)
+        parse_manifest(changed(manifest, format_version=3), PLACE)
 
 
 def test_shapes_that_do_not_fit_features_or_manifest_are_refused(artifact: ModelArtifact) -> None:
@@ -108,6 +108,63 @@ def test_shapes_that_do_not_fit_features_or_manifest_are_refused(artifact: Model
     for fields in ({"features": features}, {"shapes": {"weight.0": [4, 3]}}):
         with pytest.raises(ArtifactCorruptedError, match="must have the shapes"):
             read(changed(manifest, **fields), weights)
+
+
+@pytest.fixture
+def forecaster(artifact: ModelArtifact) -> ModelArtifact:
+    """A TCN of two lags, one channel, one number more, and the time of day."""
+    encoding = Encoding(
+        ("a", "old", "new"),
+        (),
+        np.array([1.5, 0.1, 0.1]),
+        np.array([0.3, 2.0, 2.0]),
+        (),
+        sequence=("old", "new"),
+        calendar=("hour-of-day",),
+        anchored=True,
+        level=7.0,
+    )
+    weights = {
+        "conv.weight.0": np.array([[0.5], [-1.0], [2.0]], np.float32),
+        "conv.bias.0": np.ones(1, np.float32),
+        "weight.0": np.array([[1.0], [2.0], [3.0], [4.0]], np.float32),
+        "bias.0": np.zeros(1, np.float32),
+    }
+    kind = "forecaster_tcn"
+    return dataclasses.replace(artifact, kind=kind, encoding=encoding, weights=weights)
+
+
+def test_lags_and_calendar_are_read_as_they_were_written(forecaster: ModelArtifact) -> None:
+    again = read(*dump(forecaster))
+    for field in ("numeric", "sequence", "calendar", "anchored", "level"):
+        assert getattr(again.encoding, field) == getattr(forecaster.encoding, field), field
+    x, ts = [[0.1, 3.0, 4.0], [np.nan, 3.0, np.nan]], [3_600_000.0, 0.0]
+    assert predict(again, x, ts=ts).tolist() == predict(forecaster, x, ts=ts).tolist()
+
+
+def test_an_older_release_refuses_what_it_would_misread(
+    artifact: ModelArtifact, forecaster: ModelArtifact
+) -> None:
+    """It reads format 1 alone, and takes no notice of lags."""
+    assert json.loads(dump(artifact)[0])["format_version"] == 1
+    assert json.loads(dump(forecaster)[0])["format_version"] == 2
+
+
+def test_a_manifest_of_the_release_before_lags_is_read(artifact: ModelArtifact) -> None:
+    manifest, weights = dump(artifact)
+    features = json.loads(manifest)["features"]
+    for name in ("sequence", "calendar", "anchored", "level"):
+        del features[name]
+    again = read(changed(manifest, features=features), weights)
+    x, categories = [[0.1], [np.nan]], [["p", "other"]]
+    assert predict(again, x, categories).tolist() == predict(artifact, x, categories).tolist()
+
+
+def test_a_tcn_whose_layers_do_not_fit_its_lags_is_refused(forecaster: ModelArtifact) -> None:
+    manifest, weights = dump(forecaster)
+    features = {**json.loads(manifest)["features"], "sequence": ["new"]}
+    with pytest.raises(ArtifactCorruptedError, match="must have the shapes"):
+        read(changed(manifest, features=features), weights)
 
 
 def test_weights_with_the_right_hash_that_are_none_are_refused(artifact: ModelArtifact) -> None:

@@ -52,3 +52,56 @@ def test_another_number_of_features_is_refused(width: int, categories: list[list
     encoding = _fit([[1.0, 2.0]], [["a"], ["b"]])
     with pytest.raises(SettingsError, match="features"):
         encoding.encode(np.zeros((1, width)), categories)
+
+
+def _sequence(x: list[list[float]], *, anchored: bool, calendar: tuple[str, ...] = ()) -> Encoding:
+    """Of the columns other, older, newer."""
+    return Encoding.fit(
+        np.array(x),
+        [],
+        numeric=["other", "older", "newer"],
+        categorical=[],
+        max_categories=2,
+        sequence=["older", "newer"],
+        calendar=calendar,
+        anchored=anchored,
+    )
+
+
+def test_lags_come_first_and_share_mean_and_deviation() -> None:
+    x = [[5.0, 1.0, 2.0], [7.0, 3.0, 10.0]]
+    encoding = _sequence(x, anchored=False)
+    lags = np.array([1.0, 2.0, 3.0, 10.0])
+    got = encoding.encode(np.array(x), [])
+    assert got[:, :2].ravel() == pytest.approx((lags - lags.mean()) / lags.std())
+    assert got[:, 2].tolist() == [-1.0, 1.0]
+    assert encoding.levels(np.array(x)).tolist() == [0.0, 0.0]
+
+
+def test_an_anchored_series_that_moved_as_a_whole_gives_the_same_inputs() -> None:
+    x = np.array([[5.0, 1.0, 2.0], [7.0, 3.0, 10.0], [1.0, 8.0, NAN]])
+    encoding = _sequence(x.tolist(), anchored=True)
+    moved = x + np.array([0.0, 64.0, 64.0])
+    assert encoding.encode(moved, []).tolist() == encoding.encode(x, []).tolist()
+    assert encoding.levels(x).tolist() == [2.0, 10.0, 8.0]
+    assert encoding.levels(moved).tolist() == [66.0, 74.0, 72.0]
+
+
+def test_a_missing_lag_takes_its_neighbour_and_no_lag_at_all_the_mean() -> None:
+    x = [[5.0, 1.0, 2.0], [7.0, 3.0, 10.0]]
+    for anchored in (False, True):
+        encoding = _sequence(x, anchored=anchored)
+        got = encoding.encode(np.array([[5.0, NAN, 4.0], [5.0, 4.0, np.inf], [5.0, 4.0, 4.0]]), [])
+        assert got[0].tolist() == got[1].tolist() == got[2].tolist()
+        nothing = np.array([[5.0, NAN, NAN]])
+        assert encoding.encode(nothing, [])[0, :2].tolist() == [0.0, 0.0]
+    assert encoding.levels(nothing).tolist() == [6.0]
+
+
+def test_a_calendar_needs_the_time_of_each_record() -> None:
+    encoding = _sequence([[5.0, 1.0, 2.0]], anchored=False, calendar=("hour-of-day",))
+    x = np.array([[5.0, 1.0, 2.0]])
+    assert encoding.encode(x, [], np.array([6 * 3_600_000.0]))[0, 3:].round(9).tolist() == [1, 0]
+    for ts in (None, np.zeros(2)):
+        with pytest.raises(SettingsError, match="event time of each record"):
+            encoding.encode(x, [], ts)

@@ -94,3 +94,23 @@ def test_no_records_give_no_predictions_and_another_width_is_refused() -> None:
     assert predict(linear, np.empty((0, 2))).shape == (0,)
     with pytest.raises(SettingsError):
         predict(linear, [[1.0, 2.0, 3.0]])
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_prediction_has_the_same_bits_alone_and_among_others(outputs: int) -> None:
+    generator = np.random.default_rng(2)
+    deep = model(
+        "multiclass",
+        {
+            "weight.0": generator.normal(size=(60, 33)),
+            "bias.0": generator.normal(size=33),
+            "weight.1": generator.normal(size=(33, outputs)),
+            "bias.1": generator.normal(size=outputs),
+        },
+    )
+    inputs = generator.normal(size=(203, 60))
+    together = forward(deep, inputs)
+    for size in (1, 2, 3, 5, 16, 17, 100):
+        for first in range(0, 203 - size, 11):
+            part = forward(deep, inputs[first : first + size])
+            assert part.tobytes() == together[first : first + size].tobytes()

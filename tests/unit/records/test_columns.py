@@ -28,6 +28,17 @@ def test_masks_indices_and_slices_choose_alike() -> None:
     assert rows.select([3, 1]).offsets.tolist() == [3, 1]
 
 
+def test_times_of_features_go_with_their_records_joined_or_not() -> None:
+    whole = make_stream(PROFILE, 5, 4)
+    joined = make_stream(PROFILE, 6, 4)
+    joined.feature_ts = joined.ts - 5.0
+    both = Columns.concatenate([whole, joined])
+    assert both.feature_times.tolist() == [*whole.ts, *(joined.ts - 5.0)]
+    assert both.select([5, 0]).feature_times.tolist() == [joined.ts[1] - 5.0, whole.ts[0]]
+    assert both.select(slice(4, 6)).feature_times.tolist() == [*(joined.ts[:2] - 5.0)]
+    assert Columns.concatenate([whole, whole]).feature_ts is None
+
+
 def test_nothing_chosen_keeps_the_shapes() -> None:
     for profile in (PROFILE, MULTICLASS):
         empty = make_stream(profile, 2, 5).select([])

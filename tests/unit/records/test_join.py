@@ -47,6 +47,7 @@ def test_a_joined_record_has_features_and_prediction_of_one_half_and_the_label_o
     assert (joined.versions, joined.categories) == (["v0"], [["red"]])
     assert (joined.offsets[0], joined.origin_offsets[0]) == (1, 0)
     assert joined.ts[0] == START + 60_000
+    assert joined.feature_times.tolist() == [START]
 
 
 def test_the_label_may_come_first() -> None:
@@ -54,6 +55,7 @@ def test_the_label_may_come_first() -> None:
     assert (joined.y_pred[0], joined.y[0], joined.versions) == (1.0, 0.0, ["v1"])
     assert (joined.offsets[0], joined.origin_offsets[0]) == (1, 0)
     assert joined.ts[0] == START + 60_000
+    assert joined.feature_times.tolist() == [START + 60_000]
 
 
 def test_records_come_out_in_the_order_in_which_they_became_complete() -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from driftloop.models import Inputs, ModelStore, TrainingJob, make_plugin
+from driftloop.models import Encoding, Inputs, ModelStore, TrainingJob, make_plugin
 from driftloop.models.formats import FORMATS
 from driftloop.models.payload import Payload
 from driftloop.scorer.scoring import RecordScorer
@@ -136,3 +136,15 @@ def test_a_plugins_model_predicts_as_any_other(kind: str, tmp_path: Path) -> Non
     expected = np.asarray(plugin.predict(fitted, Inputs(np.array([[1.5]]), (["q"],))))
     assert orjson.loads(scored[0].value)["y_pred"] == expected[0]
     assert expected[0] == pytest.approx(4.5, abs=1.0)
+
+
+def test_a_calendar_is_that_of_the_records_own_time_else_of_the_messages() -> None:
+    profile = Profile(features=Features(numeric=["a"], calendar=["hour-of-day"]))
+    encoding = Encoding(("a",), (), np.zeros(1), np.ones(1), (), calendar=("hour-of-day",))
+    weights = {"weight.0": np.array([[0.0], [1.0], [0.0]]), "bias.0": np.zeros(1)}
+    model = dataclasses.replace(MODEL, encoding=encoding, weights=weights)
+    values = [b'{"x":{"a":1},"ts":21600000}', b'{"x":{"a":1},"ts":64800000}', b'{"x":{"a":1}}']
+    scored, letters = RecordScorer(profile).score(batch(0, *values), model)
+    assert letters == []
+    found = [orjson.loads(one.value)["y_pred"] for one in scored]
+    assert found == pytest.approx([1.0, -1.0, 0.0], abs=1e-3)  # 6:00, 18:00, and at the epoch

@@ -217,6 +217,27 @@ def test_a_variable_with_an_unknown_key_is_a_fault(
             "profiles.a.training.refuse: 'significantly-worse' or 'worse'",
         ),
         ("[profiles.a.training]\nslice_records = 5", "training.slice_records: at least 10, got 5"),
+        (
+            "[profiles.a.features]\nnumeric = ['a']\nsequence = ['b', 'a']",
+            "features.sequence: names of features.numeric; not among them: b, got ['b', 'a']",
+        ),
+        (
+            "[profiles.a.features]\nnumeric = ['a']\nsequence = ['a', 'a']",
+            "profiles.a.features.sequence: each lag is named once, the oldest first; twice: a",
+        ),
+        (
+            "[profiles.a.features]\ncalendar = ['day-of-week', 'day-of-week']",
+            "profiles.a.features.calendar: each part of the time is named once",
+        ),
+        ("[profiles.a.features]\ncalendar = ['hour-of-dya']", "did you mean 'hour-of-day'?"),
+        (
+            "[profiles.a.model]\nkind = 'forecaster_tcn'",
+            "features.sequence: names of the lags, as model.kind forecaster_tcn needs them, got []",
+        ),
+        (
+            "task = 'binary'\nloss = 'log_loss'\n[profiles.a.model]\nkind = 'forecaster_mlp'",
+            "profiles.a.model.kind: a kind that fits task binary, got 'forecaster_mlp'",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_told(write: Write, text: str, told: str) -> None:

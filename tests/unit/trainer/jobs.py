@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from driftloop.trainer.job import Job, Spec, seed_of
+from driftloop.models import Encoding, ModelArtifact
+from driftloop.models.predict import finish, forward
+from driftloop.trainer.job import Fitted, Job, Spec, seed_of
 
 CPU = torch.device("cpu")
 
@@ -22,6 +25,16 @@ BINARY = Spec(kind="mlp_classifier", task="binary", hidden=(9,), epochs=25, pati
 CLASSES = Spec(
     kind="mlp_classifier", task="multiclass", outputs=3, hidden=(16,), epochs=25, patience=4
 )
+TCN = Spec(
+    kind="forecaster_tcn",
+    task="regression",
+    loss="squared",
+    hidden=(8,),
+    epochs=25,
+    patience=4,
+    lags=5,
+    channels=6,
+)
 SPECS = {
     "linear": LINEAR,
     "logistic": LOGISTIC,
@@ -30,6 +43,7 @@ SPECS = {
     "absolute": ABSOLUTE,
     "binary": BINARY,
     "classes": CLASSES,
+    "tcn": TCN,
 }
 
 
@@ -37,7 +51,7 @@ def make_job(number: int, spec: Spec, records: int | None = None, width: int | N
     """A job that follows from its number: a curved truth with a little noise."""
     generator = np.random.default_rng(number)
     records = records or int(generator.integers(20, 600))
-    width = width or int(generator.integers(2, 20))
+    width = max(width or int(generator.integers(2, 20)), spec.lags)
     x = generator.standard_normal((records, width))
     truth = np.tanh(2.0 * x[:, 0]) + 0.8 * x[:, 1] * x[:, 0] + 0.5 * x[:, 1]
     truth += 0.1 * generator.standard_normal(records)
@@ -47,3 +61,32 @@ def make_job(number: int, spec: Spec, records: int | None = None, width: int | N
     if spec.task == "multiclass":
         labels = np.digitize(truth, [-0.5, 0.5]).astype(float)
     return Job(spec=spec, inputs=x, labels=labels, seed=seed_of(f"request {number}", 0))
+
+
+def artifact_of(job: Job, fitted: Fitted) -> ModelArtifact:
+    """A model whose features are its inputs, unscaled."""
+    width = job.inputs.shape[1]
+    names = tuple(map(str, range(width)))
+    return ModelArtifact(
+        kind=job.spec.kind,
+        task=job.spec.task,
+        stream="s",
+        version="v1",
+        request_id="r",
+        encoding=Encoding(
+            numeric=names,
+            categorical=(),
+            mean=np.zeros(width),
+            scale=np.ones(width),
+            vocabulary=(),
+            sequence=names[: job.spec.lags],
+        ),
+        weights=fitted.weights,
+        target=fitted.target,
+    )
+
+
+def predicted(job: Job, fitted: Fitted) -> npt.NDArray[np.float64]:
+    """What it predicts of the job's inputs."""
+    artifact = artifact_of(job, fitted)
+    return finish(artifact, forward(artifact, job.inputs))

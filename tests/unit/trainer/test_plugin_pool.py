@@ -148,12 +148,12 @@ def artifact(kind: str) -> ModelArtifact:
 def test_a_failure_in_predicting_has_a_name_too(kind: str, why: str, text: str) -> None:
     stored = artifact(kind)
     with pytest.raises(TrainingError, match=text) as caught:
-        pool(plugin_timeout="3s").predict(stored, np.zeros((3, 1)), (), lambda: None)
+        pool(plugin_timeout="3s").predict(stored, Inputs(np.zeros((3, 1))), lambda: None)
     assert caught.value.reason == why
 
 
 def test_predictions_come_back() -> None:
-    found = pool().predict(artifact("centre"), np.zeros((3, 1)), (), lambda: None)
+    found = pool().predict(artifact("centre"), Inputs(np.zeros((3, 1))), lambda: None)
     assert found.tolist() == [5.0, 5.0, 5.0]
 
 

@@ -12,8 +12,7 @@ import torch
 from scipy import optimize, special
 
 from driftloop.errors import SettingsError
-from driftloop.models import Encoding, ModelArtifact
-from driftloop.models.predict import finish, forward
+from driftloop.models.predict import forward
 from driftloop.trainer import mlp
 from driftloop.trainer.job import CancelledTrainingError, Fitted, Job, bucket, padded, seed_of
 from driftloop.trainer.train import device_of, fit, fit_each, fit_stack
@@ -25,38 +24,14 @@ from tests.unit.trainer.jobs import (
     REGRESSOR,
     SOFTMAX,
     SPECS,
+    artifact_of,
     make_job,
+    predicted,
 )
 
 
 def _bits(fitted: Fitted) -> dict[str, bytes]:
     return {name: value.tobytes() for name, value in fitted.weights.items()}
-
-
-def _artifact(job: Job, fitted: Fitted) -> ModelArtifact:
-    width = job.inputs.shape[1]
-    encoding = Encoding(
-        numeric=tuple(map(str, range(width))),
-        categorical=(),
-        mean=np.zeros(width),
-        scale=np.ones(width),
-        vocabulary=(),
-    )
-    return ModelArtifact(
-        kind=job.spec.kind,
-        task=job.spec.task,
-        stream="s",
-        version="v1",
-        request_id="r",
-        encoding=encoding,
-        weights=fitted.weights,
-        target=fitted.target,
-    )
-
-
-def _predict(job: Job, fitted: Fitted) -> npt.NDArray[np.float64]:
-    artifact = _artifact(job, fitted)
-    return finish(artifact, forward(artifact, job.inputs))
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -74,7 +49,7 @@ def test_a_model_has_the_same_bits_alone_and_in_any_company(name: str) -> None:
         assert [_bits(one) for one in found] == [expected[number] for number in chosen]
 
 
-@pytest.mark.parametrize("name", ["linear", "regressor"])
+@pytest.mark.parametrize("name", ["linear", "regressor", "tcn"])
 def test_a_model_has_the_same_bits_in_a_stack_of_any_size(name: str) -> None:
     jobs = [make_job(number, SPECS[name], 150, 6) for number in range(33)]
     expected = _bits(fit_stack(SPECS[name], jobs[:1], CPU)[0])
@@ -84,7 +59,7 @@ def test_a_model_has_the_same_bits_in_a_stack_of_any_size(name: str) -> None:
         assert _bits(first) == _bits(last) == expected
 
 
-@pytest.mark.parametrize("name", ["linear", "regressor", "softmax"])
+@pytest.mark.parametrize("name", ["linear", "regressor", "softmax", "tcn"])
 def test_the_threads_of_the_process_do_not_change_the_bits(name: str) -> None:
     jobs = [make_job(number, SPECS[name], 300, 10) for number in range(6)]
     before = torch.get_num_threads()
@@ -114,7 +89,7 @@ def test_linear_regression_is_ridge_regression_in_closed_form(l2: float) -> None
         x = np.column_stack([job.inputs, np.ones(len(job.inputs))])
         penalty = np.diag([l2] * job.inputs.shape[1] + [0.0])
         expected = x @ np.linalg.solve(x.T @ x + penalty, x.T @ job.labels)
-        assert np.allclose(_predict(job, fitted), expected, rtol=1e-7, atol=1e-7)
+        assert np.allclose(predicted(job, fitted), expected, rtol=1e-7, atol=1e-7)
 
 
 def test_logistic_regression_is_at_the_minimum_of_its_objective() -> None:
@@ -130,13 +105,13 @@ def test_logistic_regression_is_at_the_minimum_of_its_objective() -> None:
             return float(loss.sum() + 0.5 * (b[:-1] ** 2).sum())
 
         expected = optimize.minimize(objective, np.zeros(x.shape[1]), tol=1e-10).x
-        assert np.allclose(_predict(job, fitted), special.expit(x @ expected), atol=1e-4)
+        assert np.allclose(predicted(job, fitted), special.expit(x @ expected), atol=1e-4)
 
 
 def test_softmax_regression_has_no_slope_left() -> None:
     jobs = [make_job(number, SOFTMAX, 400, 5) for number in range(4)]
     for job, fitted in zip(jobs, fit(jobs, CPU), strict=True):
-        p = _predict(job, fitted)
+        p = predicted(job, fitted)
         error = p - np.eye(3)[job.labels.astype(int)]
         slope = job.inputs.T @ error + fitted.weights["weight.0"]
         assert np.abs(slope).max() < 1e-3
@@ -154,7 +129,7 @@ def test_a_perceptron_learns_what_a_linear_model_cannot(name: str) -> None:
     errors = []
     for one in (job, dataclasses.replace(job, spec=linear)):
         fitted = fit([one], CPU)[0]
-        p = _predict(dataclasses.replace(one, inputs=fresh.inputs[test]), fitted)
+        p = predicted(dataclasses.replace(one, inputs=fresh.inputs[test]), fitted)
         y = fresh.labels[test]
         if spec.task == "regression":
             errors.append(np.abs(p - y).mean())
@@ -176,7 +151,7 @@ def test_numpy_predicts_what_torch_computes(name: str) -> None:
         )
         values = values @ weight + bias
         values = torch.relu(values) if i + 1 < layers else values
-    got = forward(_artifact(job, fitted), job.inputs)
+    got = forward(artifact_of(job, fitted), job.inputs)
     assert np.allclose(got, values.numpy(), atol=1e-5, rtol=1e-5)
 
 
@@ -198,7 +173,7 @@ def test_few_records_give_finite_weights(name: str, records: int) -> None:
 def test_a_constant_label_is_predicted() -> None:
     for spec in (LINEAR, REGRESSOR):
         job = dataclasses.replace(make_job(1, spec, 100), labels=np.full(100, 7.0))
-        assert np.allclose(_predict(job, fit([job], CPU)[0]), 7.0, atol=0.5)
+        assert np.allclose(predicted(job, fit([job], CPU)[0]), 7.0, atol=0.5)
 
 
 def test_validation_records_always_fit_their_room() -> None:

@@ -9,9 +9,12 @@ import numpy.typing as npt
 import pytest
 
 from driftloop.models import Encoding, ModelArtifact, predict
+from driftloop.settings import Profile
+from driftloop.trainer.dataset import job_of
 from driftloop.trainer.job import Fitted, Job, Spec, target_of
 from driftloop.trainer.train import fit
 from driftloop.trainer.warm import begin, first_weights
+from tests.streams import make_columns
 from tests.unit.trainer.jobs import BINARY, CLASSES, CPU, LINEAR, REGRESSOR, SPECS, make_job
 
 Array = npt.NDArray[np.float64]
@@ -133,3 +136,33 @@ def test_a_champion_of_another_shape_is_no_beginning() -> None:
     renamed = dataclasses.replace(encoding, numeric=("p", "q", "z"))
     assert begin(job, champion, renamed).first is None
     assert begin(job, champion, encoding).first is not None
+
+
+def test_a_forecaster_begins_from_its_champion_too() -> None:
+    """Lags in another place among the features, a calendar, and a level that moved between."""
+    names = ["lag_1", "wind", "lag_3", "lag_2"]
+    features = {"numeric": names, "sequence": ["lag_3", "lag_2", "lag_1"]}
+    profile = Profile.model_validate(
+        {
+            "features": {**features, "calendar": ["hour-of-day"]},
+            "model": {"kind": "forecaster_mlp", "hidden": [9], "epochs": 3},
+        }
+    )
+    rng = np.random.default_rng(5)
+    x, ts = rng.normal(size=(120, 4)), 3_600_000.0 * np.arange(120)
+    y = x[:, 0] + 0.3 * x[:, 1] + np.sin(ts / 1.3e7)
+    records = make_columns(profile, ts, x=x, y=y)
+    encoding, job = job_of(profile, records, seed=1)
+    (fitted,) = fit([job], CPU)
+    champion = dataclasses.replace(_artifact(job, encoding, fitted), kind="forecaster_mlp")
+    moved = make_columns(profile, ts + 7.2e6, x=3.0 * x + 50.0, y=3.0 * y + 50.0)
+    again, cold = job_of(profile, moved, seed=2)
+    warm = begin(cold, champion, again)
+    assert warm.first is not None
+    target = target_of(cold.spec, cold.labels)
+    first = Fitted(weights=warm.first, target=target, epochs=0, seconds=0.0)
+    challenger = dataclasses.replace(_artifact(cold, again, first), kind="forecaster_mlp")
+    expected = predict(champion, moved.x, ts=moved.ts)
+    assert predict(challenger, moved.x, ts=moved.ts) == pytest.approx(expected, abs=1e-8)
+    other = dataclasses.replace(encoding, calendar=())
+    assert begin(cold, dataclasses.replace(champion, encoding=other), again).first is None

@@ -1,0 +1,197 @@
+"""Networks of one shape, all at once: flat parameters, layers as views, gradients written out.
+
+A layer is an affine map with ReLU behind it, but for the last. A multilayer perceptron is nothing
+else. A TCN has causal convolutions with growing dilation before it (Bai, Kolter and Koltun,
+*An empirical evaluation of generic convolutional and recurrent networks for sequence modeling*,
+2018, without residual blocks; van den Oord et al., *WaveNet*, 2016). Of its outputs a forecast
+reads the newest alone, and for that one a convolution of k taps and dilation kⁱ is a product with
+k neighbours laid side by side: the sequence gets shorter by k with each layer. So it takes a step
+of few batched matrix products, as a perceptron does; a recurrent net (GRU) would take one for each
+lag, one after the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from driftloop.models.artifact import Weights
+from driftloop.models.context import TAPS, convolutions, span
+from driftloop.trainer.job import Spec, padded
+
+Views = list[tuple[Tensor, Tensor]]
+"""Weight (models, inputs, outputs) and bias (models, 1, outputs) of each layer."""
+
+Places = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    inputs: int  # padded
+    outputs: int  # padded, but for the last layer
+    weight: int  # first place in the flat parameters
+    bias: int
+
+
+class Network:
+    """Shape and computation of the models of a stack.
+
+    Args:
+        spec: Kind and widths.
+        features: Padded inputs of a model; the first `spec.lags` are its sequence, oldest first.
+
+    Attributes:
+        size: Places in the flat parameters of one model.
+    """
+
+    def __init__(self, spec: Spec, features: int) -> None:
+        self._spec = spec
+        self._convolutions = convolutions(spec.lags) if spec.lags else 0
+        self._before = span(spec.lags) - spec.lags if spec.lags else 0  # zeros before the oldest
+        channels = padded(spec.channels) if spec.lags else 0
+        self._others = padded(features - spec.lags) if spec.lags else features
+        self._layers: list[_Layer] = []
+        self.size = 0
+        for i in range(self._convolutions):
+            self._add(TAPS * (channels if i else 1), channels)
+        sizes = [channels + self._others, *(padded(width) for width in spec.hidden), spec.outputs]
+        for inputs, outputs in pairwise(sizes):
+            self._add(inputs, outputs)
+
+    def _add(self, inputs: int, outputs: int) -> None:
+        bias = self.size + inputs * outputs
+        self._layers.append(_Layer(inputs, outputs, self.size, bias))
+        self.size = bias + padded(outputs)
+
+    @property
+    def values(self) -> int:
+        """How many values of a record its layers read and give, padding included."""
+        places = span(self._spec.lags) if self._spec.lags else 0
+        total = padded(self._spec.outputs)
+        for i, one in enumerate(self._layers):
+            rows = places // TAPS ** (i + 1) if i < self._convolutions else 1
+            total += rows * one.inputs
+        return total
+
+    def views(self, flat: Tensor) -> Views:
+        """The layers of flat parameters, (models, size)."""
+        return [
+            (
+                flat[:, one.weight : one.bias].view(-1, one.inputs, one.outputs),
+                flat[:, one.bias : one.bias + one.outputs].unsqueeze(1),
+            )
+            for one in self._layers
+        ]
+
+    def penalties(self, l2: float, device: torch.device) -> Tensor:
+        """Penalty of each parameter, (size,): that of weights, and none of biases."""
+        out = torch.zeros(self.size, device=device)
+        for one in self._layers:
+            out[one.weight : one.bias] = l2
+        return out
+
+    def _real(self, width: int) -> list[tuple[Places, int]]:
+        """Of each layer of a model with so many features: rows that are inputs, and outputs."""
+        spec = self._spec
+        if not spec.lags:
+            sizes = [width, *spec.hidden, spec.outputs]
+            return [(np.arange(inputs), outputs) for inputs, outputs in pairwise(sizes)]
+        channels = np.arange(spec.channels)
+        across = np.arange(TAPS)[:, None] * padded(spec.channels)
+        taps = [np.arange(TAPS), *[(across + channels).ravel()] * (self._convolutions - 1)]
+        others = padded(spec.channels) + np.arange(width - spec.lags)
+        rows = [*taps, np.concatenate([channels, others]), *map(np.arange, spec.hidden)]
+        outputs = [spec.channels] * self._convolutions + [*spec.hidden, spec.outputs]
+        return list(zip(rows, outputs, strict=True))
+
+    def first(self, width: int, generator: np.random.Generator) -> npt.NDArray[np.float32]:
+        """Initial weights and biases, uniform within 1/sqrt(inputs), as torch's layers draw them.
+
+        Adam moves each by about the learning rate a step: from He's larger weights, and from biases
+        of zero, a regression needs up to twice as many epochs for the same loss. Padded units get
+        none and, without a gradient, stay at zero.
+        """
+        flat = np.zeros(self.size, np.float32)
+        for one, (rows, outputs) in zip(self._layers, self._real(width), strict=True):
+            most = 1.0 / np.sqrt(max(len(rows), 1))
+            block = flat[one.weight : one.bias].reshape(one.inputs, one.outputs)
+            block[rows, :outputs] = generator.uniform(-most, most, (len(rows), outputs))
+            flat[one.bias : one.bias + outputs] = generator.uniform(-most, most, outputs)
+        return flat
+
+    def pack(self, flat: npt.NDArray[np.float32], weights: Weights) -> None:
+        """Write a perceptron's unpadded weights into their places; the padding is zero already."""
+        for i, one in enumerate(self._layers):
+            weight, bias = weights[f"weight.{i}"], weights[f"bias.{i}"]
+            block = flat[one.weight : one.bias].reshape(one.inputs, one.outputs)
+            block[: weight.shape[0], : weight.shape[1]] = weight
+            flat[one.bias : one.bias + len(bias)] = bias
+
+    def unpack(self, flat: npt.NDArray[np.float32], width: int) -> Weights:
+        """Named weights of one model with so many features, without padding."""
+        weights: Weights = {}
+        for i, (one, (rows, outputs)) in enumerate(
+            zip(self._layers, self._real(width), strict=True)
+        ):
+            conv = i < self._convolutions
+            prefix, number = ("conv.", i) if conv else ("", i - self._convolutions)
+            block = flat[one.weight : one.bias].reshape(one.inputs, one.outputs)
+            weights[f"{prefix}weight.{number}"] = np.ascontiguousarray(block[rows, :outputs])
+            weights[f"{prefix}bias.{number}"] = flat[one.bias : one.bias + outputs].copy()
+        return weights
+
+    def forward(self, x: Tensor, views: Views) -> list[Tensor]:
+        """What each layer multiplies, and at the end the outputs, (models, records, outputs).
+
+        Args:
+            x: (models, records, features).
+            views: Of the parameters.
+        """
+        lags = self._spec.lags
+        value = functional.pad(x[:, :, :lags], (self._before, 0)) if lags else x
+        values = []
+        for i, (weight, bias) in enumerate(views):
+            if i < self._convolutions:  # (models, records x places, taps x channels)
+                value = value.reshape(len(x), -1, weight.shape[1])
+            elif lags and i == self._convolutions:
+                others = functional.pad(x[:, :, lags:], (0, self._others - x.shape[2] + lags))
+                value = torch.cat([value, others.to(value.dtype)], dim=2)
+            values.append(value)
+            if weight.shape[2] == 1:  # matrix products with one column are several times slower
+                z = (value * weight.mT).sum(dim=2, keepdim=True) + bias
+            else:
+                z = torch.baddbmm(bias, value, weight)
+            value = z.relu_() if i + 1 < len(views) else z
+        return [*values, value]
+
+    def backward(self, values: list[Tensor], delta: Tensor, views: Views, slopes: Views) -> None:
+        """Write the gradient of a loss by the parameters.
+
+        Args:
+            values: From `forward`.
+            delta: (models, records, outputs) gradient by the outputs.
+            views: Of the parameters.
+            slopes: Of the gradient, likewise.
+        """
+        for i in reversed(range(len(self._layers))):
+            single = delta.shape[2] == 1
+            if single:
+                slopes[i][0].copy_((values[i] * delta).sum(dim=1).unsqueeze(2))
+            else:
+                slopes[i][0].copy_(torch.bmm(values[i].mT, delta))
+            slopes[i][1].copy_(delta.sum(dim=1, keepdim=True))
+            if not i:
+                break
+            weight, value = views[i][0], values[i]
+            channels = self._layers[i - 1].outputs
+            if i == self._convolutions:  # the other inputs have no layer before them
+                weight, value = weight[:, :channels], value[:, :, :channels]
+            delta = delta * weight.mT if single else torch.bmm(delta, weight.mT)
+            delta = torch.ops.aten.threshold_backward(delta, value, 0.0)
+            delta = delta.reshape(len(delta), -1, channels)
