@@ -15,7 +15,7 @@ from driftloop.messages import (
     VersionOrdered,
     event_id,
 )
-from driftloop.models import FORMAT, ModelArtifact
+from driftloop.models import ModelArtifact
 from driftloop.trainer.history import Current, Place
 
 
@@ -82,7 +82,7 @@ def restored(
         kind=artifact.kind,
         uri=place.uri,
         sha256=place.sha256,
-        format=FORMAT,
+        format=artifact.format,
         champion=artifact.champion,
         challenger=artifact.challenger,
         data=list(artifact.data),

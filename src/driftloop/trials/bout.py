@@ -85,6 +85,7 @@ class Bout:
             except Exception as error:  # noqa: BLE001  # of another's model: the trial ends, not the stream
                 return self._finish("unscored", f"{type(error).__name__}: {error}")
             if self._stops:
+                self._ending = ""  # whatever came since: the records before it decided
                 return self._finish(self._claim, "")
         if rows is not None and len(rows):
             self._waiting = [rows]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from driftloop.messages import RetrainJudged, StreamStatus, TrainingFinished, VersionOrdered
@@ -227,6 +227,16 @@ def test_the_first_version_is_not_watched() -> None:
     bad=st.sampled_from([0.0, 0.3, 2.0]),
     patience=st.sampled_from(["14d", "5h"]),
     ready=st.sampled_from([1, 5, 40]),
+)
+@example(
+    seed=3316,
+    cuts=set(),
+    pickles=0,
+    late=0.0,
+    missing=0.0,
+    bad=0.0,
+    patience="14d",
+    ready=40,
 )
 def test_neither_batches_nor_restarts_nor_a_late_artifact_change_a_verdict(
     seed: int,
