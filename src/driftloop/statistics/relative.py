@@ -1,4 +1,20 @@
-"""A loss test in which every hour counts alike: losses relative to what is usual in their phase."""
+"""A loss test in which every hour counts alike: losses relative to what is usual in their phase.
+
+Rejections at .05 and .01 by simulation (3,000 runs): losses |z| or exp(.6 z), z Gaussian AR(1),
+times 10^sin(hour), a day against the days before, without a rise and with one of 30 %:
+
+====================  ===========  ============  ===========  ============
+records an hour,      plain test,  relative,     plain test,  relative,
+days, φ               no rise      no rise       rise         rise
+====================  ===========  ============  ===========  ============
+4, 4, 0               .016, .000   .020, .001    .49, .15     .80, .49
+4, 4, .6              .030, .005   .034, .005    .24, .06     .43, .16
+1, 4, 0               .013, .000   .017, .001    .11, .01     .20, .03
+1, 8, .3              .016, .001   .022, .002    .12, .01     .18, .04
+4, 8, .6              .028, .003   .034, .002    .24, .06     .49, .19
+1, 20, .6             .008, .000   .009, .000    .04, .002    .07, .009
+====================  ===========  ============  ===========  ============
+"""
 
 from __future__ import annotations
 
