@@ -49,6 +49,7 @@ class Bout:
         self._bets = PairedBets()
         self._new = self._old = 0.0
         self._ts = 0
+        self._end = 0
 
     def take(self, piece: TrialPiece) -> None:
         """Keep records until the artifact is there; nothing is kept once the verdict is known."""
@@ -59,7 +60,7 @@ class Bout:
         if len(piece.rows):
             self._waiting.append(piece.rows)
         if piece.ending:
-            self._ts = max(self._ts, piece.ts)
+            self._end = piece.ts
 
     @property
     def waits(self) -> bool:
@@ -85,7 +86,7 @@ class Bout:
             except Exception as error:  # noqa: BLE001  # of another's model: the trial ends, not the stream
                 return self._finish("unscored", f"{type(error).__name__}: {error}")
             if self._stops:
-                self._ending = ""  # whatever came since: the records before it decided
+                self._ending, self._end = "", 0  # whatever came since: these records decided
                 return self._finish(self._claim, "")
         if rows is not None and len(rows):
             self._waiting = [rows]
@@ -142,7 +143,7 @@ class Bout:
             ending=self._ending,
             records=n,
             metrics=metrics,
-            ts=self._ts,
+            ts=max(self._ts, self._end),
             detail=detail,
         )
 
