@@ -230,12 +230,12 @@ def test_a_trainer_knows_what_others_spent_and_waits_for_no_transaction_of_their
         rig.client, settings.topics.models, topic, partitions=2, listeners=[seen.append]
     )
     try:
-        history.catch_up([0], lambda: None, timeout=5.0)
+        history.catch_up([0], lambda: None, timeout=20.0)
         assert [one.cost.seconds for one in seen if isinstance(one, TrainingFinished)] == [2.0]
         with pytest.raises(KafkaUnavailableError, match="a transaction stays open"):
-            history.catch_up([1], lambda: None, timeout=1.0)
+            history.catch_up([1], lambda: None, timeout=4.0)
         producer.commit_transaction(10)
-        history.catch_up([1], lambda: None, timeout=5.0)
+        history.catch_up([1], lambda: None, timeout=20.0)
         assert len(seen) == 2
     finally:
         history.close()

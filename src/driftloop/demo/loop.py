@@ -12,7 +12,7 @@ import numpy as np
 from driftloop.demo.children import Children
 from driftloop.demo.flights import DAY_MS, Flights
 from driftloop.demo.replay import Replay, ReplayClock
-from driftloop.demo.sabotage import publish_spoilt
+from driftloop.demo.sabotage import SNOOZE_DAYS, publish_spoilt
 from driftloop.demo.scoreboard import Scoreboard, day_text
 from driftloop.demo.screen import Progress, Screen
 from driftloop.demo.wire import Wire
@@ -38,6 +38,9 @@ _TICK_SECONDS = 0.02
 pays by the batch."""
 
 _CHECK_SECONDS = 0.5
+_SETTLED_SECONDS = 1.0
+"""After a snooze, until no request that came before it is unknown here."""
+
 _PATIENCE_SECONDS = 120.0
 _ASK_SECONDS = 1.0
 _QUIET_SECONDS = 2.0
@@ -244,8 +247,15 @@ class Loop:
         plan = self._board.sabotage
         if plan is None or plan.version or event_ms < plan.due_ms:
             return
-        current = self._current.get(f"{self._board.prefix}{plan.route}")
-        if current is None or current.stream in self._asked:
+        stream = f"{self._board.prefix}{plan.route}"
+        if not plan.snoozed:
+            plan.snoozed = time.monotonic()
+            until = plan.due_ms + SNOOZE_DAYS * DAY_MS
+            why = "so that no retrain comes before the verdict on a spoilt version"
+            self._wire.command([stream], "snooze", f"sabotage-{time.time_ns()}", why, until=until)
+        settled = time.monotonic() - plan.snoozed > _SETTLED_SECONDS
+        current = self._current.get(stream)
+        if current is None or current.stream in self._asked or not settled:
             return
         spoilt = publish_spoilt(self._store, current)
         plan.version, plan.parent, plan.at_ms = spoilt.version, current.version, event_ms

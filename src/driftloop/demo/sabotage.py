@@ -12,10 +12,14 @@ from driftloop.messages import Cost, ModelPublished, event_id
 from driftloop.models import ModelArtifact, ModelStore
 
 ROUTE = "LAX"
-"""Forty flights a day: a bad version is known in days."""
+"""Forty flights a day: a bad version is known in a week."""
 
 AFTER_DAYS = 45
 """Days from the start of February until the bad version is due: models are settled by then."""
+
+SNOOZE_DAYS = 30
+"""For so long the route's retrains are snoozed: else the next one may come before the verdict, and
+take the bad version's place."""
 
 REQUEST = "sabotage"
 """In place of a request's id: nobody asked for this version."""
@@ -34,6 +38,7 @@ class Sabotage:
         back_ms: Event time at which the parent was published again.
         flights: Flights that were compared until then.
         added: Minutes of error that it added to each of them, on average.
+        snoozed: When its retrains were snoozed, by the monotonic clock; 0 before.
     """
 
     route: str
@@ -44,6 +49,7 @@ class Sabotage:
     back_ms: int = 0
     flights: int = 0
     added: float = 0.0
+    snoozed: float = 0.0
 
     def text(self) -> str:
         """In a sentence without an end, for page and terminal."""
@@ -51,7 +57,7 @@ class Sabotage:
             return f"No version of {self.route} was spoilt: the replay was too short"
         told = f"{self.version} of {self.route} was published on purpose with spoilt weights"
         if not self.back_ms:
-            return f"{told}; the replay ended before it was rolled back"
+            return f"{told}; it was not rolled back before the replay ended, or replaced before"
         days = (self.back_ms - self.at_ms) / DAY_MS
         found = f" after {self.flights:,} flights, each {self.added:.0f} min worse" * (
             self.flights > 0

@@ -138,8 +138,24 @@ class Wire:
                 self.streams[route], key=self._keys[route], value=self._flights.landing(row)
             )
 
-    def command(self, streams: Iterable[str], action: Action, run: str, why: str) -> None:
-        """Send a command to each stream, as an operator would; `run` makes its id unique."""
+    def command(
+        self,
+        streams: Iterable[str],
+        action: Action,
+        run: str,
+        why: str,
+        *,
+        until: int | None = None,
+    ) -> None:
+        """Send a command to each stream, as an operator would.
+
+        Args:
+            streams: Whom it is for.
+            action: What to do.
+            run: Makes its id unique.
+            why: For the audit.
+            until: End of a snooze, event time in ms.
+        """
         for stream in streams:
             command = Command(
                 id=f"{run}-{stream}",
@@ -148,6 +164,7 @@ class Wire:
                 who="demo",
                 why=why,
                 issued_at=round(time.time() * 1000),
+                until=until,
             )
             self._producer.produce(self._topics.commands, encode(command))
         self._producer.flush()

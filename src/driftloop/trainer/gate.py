@@ -198,6 +198,12 @@ def _compare(pair: Pair, margin: float) -> _Compared:
     return _Compared(mean, margin, len(difference), p_value, test.reason)
 
 
+def is_lower(losses: Array, others: Array) -> bool:
+    """Whether the mean of losses, (records,), is lower, over the records where both are finite."""
+    both = np.isfinite(losses) & np.isfinite(others)
+    return bool(both.any() and losses[both].mean() < others[both].mean())
+
+
 def metrics(losses: Array) -> Metrics:
     """Mean, standard deviation and number of the finite losses; null where there are none."""
     finite = losses[np.isfinite(losses)]

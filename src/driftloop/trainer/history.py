@@ -24,6 +24,7 @@ from driftloop.messages import (
     CandidateTrained,
     Event,
     ModelPublished,
+    RetrainJudged,
     RetrainRequested,
     TrainingFinished,
     decode,
@@ -46,10 +47,17 @@ class Place(NamedTuple):
 
 
 class Current(NamedTuple):
-    """The newest version of a stream; `event` is None once the stream was retired."""
+    """The newest version of a stream.
+
+    Attributes:
+        event: Its publication; None once the stream was retired.
+        sequence: The largest number that a version or candidate of the stream has.
+        judged: Whether the ledger holds what it was worth on live records.
+    """
 
     event: ModelPublished | None
     sequence: int
+    judged: bool = True
 
 
 class History:
@@ -71,6 +79,7 @@ class History:
         finished: Ids of the requests that have an outcome, or a candidate on trial.
         candidates: The candidate of each stream that has one on trial.
         places: Where the newest versions of each stream lie.
+        judged: The version of each stream that the ledger judged last.
     """
 
     def __init__(
@@ -86,6 +95,7 @@ class History:
         self.finished: set[str] = set()
         self.candidates: dict[str, CandidateTrained] = {}
         self.places: dict[str, dict[str, Place]] = {}
+        self.judged: dict[str, str] = {}
         self._models, self._trainings = models, trainings
         self._elsewhere = [(trainings, partition) for partition in range(partitions)]
         self._listeners = listeners
@@ -159,7 +169,14 @@ class History:
 
     def current_of(self, request: RetrainRequested) -> Current:
         """Newest version of a request's stream."""
-        return self.current.get(request.stream, Current(None, 0))
+        return self.judge(self.current.get(request.stream, Current(None, 0)))
+
+    def judge(self, current: Current) -> Current:
+        """The same, with whether the ledger has judged it."""
+        event = current.event
+        if event is None:
+            return current
+        return current._replace(judged=self.judged.get(event.stream) == event.version)
 
     def close(self) -> None:
         """End the connection."""
@@ -236,6 +253,8 @@ class History:
             self.finished.add(event.request_id)
             self.candidates[event.stream] = event
             self._remember(event.stream, event.version, event.uri, event.sha256)
+        elif isinstance(event, RetrainJudged):
+            self.judged[event.stream] = event.version
         elif isinstance(event, TrainingFinished):
             self.finished.add(event.request_id)
             candidate = self.candidates.get(event.stream)

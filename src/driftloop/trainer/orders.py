@@ -80,7 +80,8 @@ class Desk:
     def current_of(self, about: RetrainRequested | VersionOrdered) -> Current:
         """Newest version of a stream, with what this round has changed."""
         found = self._current.get(about.stream)
-        return found or self._history.current.get(about.stream, Current(None, 0))
+        found = found or self._history.current.get(about.stream, Current(None, 0))
+        return self._history.judge(found)
 
     def serve(self, orders: Iterable[VersionOrdered]) -> None:
         """Carry orders out, in the order in which they were given."""

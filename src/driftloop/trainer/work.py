@@ -69,6 +69,8 @@ class _Task:
     job: Job | PluginJob | None = None
     fitted: Fitted | None = None
     champion: ModelArtifact | None = None
+    parent: ModelArtifact | None = None
+    by_records: bool = False
     verdict: gate.Verdict | None = None
     published: ModelPublished | None = None
     error: TrainingError | None = None
@@ -236,6 +238,7 @@ class Trainer:
     def _prepare(self, task: _Task) -> None:
         if task.current.event is not None:
             task.champion = self._champion(task, task.current.event)
+            task.parent = self._parent(task, task.current)
         data = _data(task)
         self._make_job(task, data.fitted)
 
@@ -250,11 +253,32 @@ class Trainer:
             raise TrainingError("champion-unreadable", f"{error}; {_RESTORE}") from error
         profile = _profile(task)
         features = (tuple(profile.features.numeric), tuple(profile.features.categorical))
-        same = features == (champion.encoding.numeric, champion.encoding.categorical)
-        if same and (champion.task, champion.classes) == (profile.task, tuple(profile.classes)):
+        if (champion.task, champion.classes) != (profile.task, tuple(profile.classes)):
+            task.notes.append(f"champion {event.version} has another task: not compared")
+            return None
+        if features == (champion.encoding.numeric, champion.encoding.categorical):
             return champion
-        task.notes.append(f"champion {event.version} has another task or features: not compared")
+        task.by_records = True
         return None
+
+    def _parent(self, task: _Task, current: Current) -> ModelArtifact | None:
+        """The version before the champion, while live records have not judged the champion yet."""
+        event, champion = current.event, task.champion
+        watched = _profile(task).training.watch is not None
+        if event is None or champion is None or current.judged or not watched:
+            return None
+        restored = event.action == "rolled-back"  # its parent is the version that was worse
+        if restored or event.parent_uri is None or event.parent_sha256 is None:
+            return None
+        try:
+            parent = self._store.load(event.parent_uri, event.parent_sha256)
+        except StoreError as error:
+            task.notes.append(f"parent {event.parent_version} not compared: {error}")
+            return None
+        ours, theirs = champion.encoding, parent.encoding
+        alike = (ours.numeric, ours.categorical) == (theirs.numeric, theirs.categorical)
+        same = alike and (parent.task, parent.classes) == (champion.task, champion.classes)
+        return parent if same else None
 
     def _prepare_again(self, task: _Task) -> None:
         self._make_job(task, _data(task).all)
@@ -330,12 +354,11 @@ class Trainer:
         self, task: _Task, challenger: ModelArtifact, held: Columns, seen: int
     ) -> gate.Pair:
         """What challenger and champion lose on held-out records."""
-        losses = [
-            compute(_profile(task).loss, held.y, self._predict(one, held))
-            for one in (challenger, task.champion)
-            if one is not None
-        ]
-        return gate.Pair(losses[0], losses[1] if task.champion is not None else None, seen)
+        loss = _profile(task).loss
+        new = compute(loss, held.y, self._predict(challenger, held))
+        if task.champion is not None:
+            return gate.Pair(new, compute(loss, held.y, self._predict(task.champion, held)), seen)
+        return gate.Pair(new, _recorded(task, held) if task.by_records else None, seen)
 
     def _judge_all(self, tasks: Sequence[_Task], check: Check) -> None:
         """Judge every task; those whose models are plug-ins' beside one another."""
@@ -354,6 +377,14 @@ class Trainer:
         profile, data = _profile(task), _data(task)
         artifact = self._artifact(task, "candidate")
         newest = self._losses(task, artifact, data.held, data.seen)
+        if task.parent is not None and newest.champion is not None:
+            before = compute(profile.loss, data.held.y, self._predict(task.parent, data.held))
+            if gate.is_lower(before, newest.champion):
+                task.champion, newest = task.parent, newest._replace(champion=before)
+                task.notes.append(
+                    f"the champion is not judged on live records yet: compared with "
+                    f"{task.parent.version}, its parent, which is better on the newest records"
+                )
         older = None
         if data.older is not None:
             older = self._losses(task, artifact, data.older, data.older_seen)
@@ -469,6 +500,22 @@ def finish(
 def _split(task: _Task, rows: Columns) -> None:
     champion = task.current.event
     task.data = split(_profile(task), rows, [] if champion is None else champion.data)
+
+
+def _recorded(task: _Task, held: Columns) -> Array | None:
+    """Losses of the predictions that the champion wrote into the records; None where it wrote none.
+
+    So a champion with other features, which cannot predict these records, is compared all the same.
+    """
+    event = task.current.event
+    version = event.version if event is not None else None
+    losses = compute(_profile(task).loss, held.y, held.y_pred)
+    own = np.array([one in {version, None} for one in held.versions], bool)
+    losses = np.where(own, losses, np.nan)
+    found = int(np.isfinite(losses).sum())
+    what = f"its predictions in {found} of the newest records" if found else "no prediction of it"
+    task.notes.append(f"champion {version} has other features: compared by {what}")
+    return losses if found else None
 
 
 def _internal(error: BaseException) -> TrainingError:

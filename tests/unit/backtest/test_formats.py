@@ -23,7 +23,7 @@ def same(found: Columns, wanted: Columns) -> None:
     """Every column is equal, missing values too."""
     for name in Columns.__slots__:
         one, other = getattr(found, name), getattr(wanted, name)
-        if isinstance(one, list):
+        if one is None or isinstance(one, list):
             assert one == other, name
         else:
             assert one.dtype == other.dtype, name

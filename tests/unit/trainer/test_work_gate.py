@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -51,13 +53,15 @@ class _Rig:
             }
         )
         self.current: ModelPublished | None = None
+        self.judged = True
+        self.store = MemoryStore()
         self._records: Columns | None = None
         self._trainer = Trainer(
             Settings(profiles={"p": profile}),
             torch.device("cpu"),
             now_ms=lambda: 0,
             load=self._load,
-            store=MemoryStore(),
+            store=self.store,
         )
 
     def _load(self, wanted: Mapping[str, object], _: object) -> dict[str, Columns]:
@@ -79,7 +83,7 @@ class _Rig:
             current_version=None,
             decided_at=0,
         )
-        (result,) = self._trainer.run([request], lambda _: Current(self.current, 0))
+        (result,) = self._trainer.run([request], lambda _: Current(self.current, 0, self.judged))
         self.current = result.published or self.current
         return result
 
@@ -130,3 +134,59 @@ def test_what_was_known_before_may_not_be_forgotten_beyond_the_margin(margin: fl
         assert result.published.challenger["older_loss"] == challenger["older_loss"]
     else:
         assert (result.finished.outcome, result.finished.reason) == ("rejected", "older-worse")
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_version_that_is_not_judged_yet_shields_no_successor(*, judged: bool) -> None:
+    """The challenger beats a spoilt champion, but not the champion's parent."""
+    rig = _Rig(refit=False)
+    good = rig.train(_records(0, np.full(400, 2.0))).published
+    assert good is not None
+    artifact = rig.store.load(good.uri, good.sha256)
+    spoilt = replace(artifact, weights={k: -v for k, v in artifact.weights.items()})
+    uri, digest = rig.store.save("t", "v2", spoilt)
+    rig.current = msgspec.structs.replace(
+        good,
+        version="v2",
+        sequence=2,
+        parent_version="v1",
+        uri=uri,
+        sha256=digest,
+        parent_uri=good.uri,
+        parent_sha256=good.sha256,
+    )
+    rig.judged = judged
+    poor = np.where(np.arange(400) < 320, 0.0, 2.0)  # what it learns does not hold on the newest
+    finished = rig.train(_records(1000, poor)).finished
+    assert finished.champion is not None
+    assert finished.challenger is not None
+    if judged:
+        assert finished.outcome == "published"
+        assert finished.challenger["loss"] < finished.champion["loss"]
+    else:
+        assert (finished.outcome, finished.reason) == ("rejected", "worse")
+        assert finished.champion["loss"] < 0.5
+        assert "compared with v1, its parent" in finished.detail
+
+
+@pytest.mark.parametrize("wrote", ["v1", "v0", None])
+def test_a_champion_of_other_features_is_compared_by_what_it_predicted(wrote: str | None) -> None:
+    """Its predictions stand in the records; those of other versions do not count."""
+    rig = _Rig(refit=False)
+    first = rig.train(_records(0, np.full(400, 2.0))).published
+    assert first is not None
+    artifact = rig.store.load(first.uri, first.sha256)
+    other = replace(artifact, encoding=replace(artifact.encoding, numeric=("z",)))
+    uri, digest = rig.store.save("t", "v1", other)
+    rig.current = msgspec.structs.replace(first, version="v1", uri=uri, sha256=digest)
+    rows = _records(1000, np.where(np.arange(400) < 320, 0.0, 2.0))
+    rows = replace(rows, y_pred=2.0 * rows.x[:, 0], versions=[wrote] * 400)
+    finished = rig.train(rows).finished
+    assert "has other features" in finished.detail
+    if wrote == "v0":
+        assert (finished.outcome, finished.champion) == ("published", None)
+        assert "no prediction of it" in finished.detail
+    else:
+        assert (finished.outcome, finished.reason) == ("rejected", "worse")
+        assert finished.champion is not None
+        assert finished.champion["loss"] < 0.5
