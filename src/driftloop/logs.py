@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import re
 import sys
+import time
 
 import structlog
 
 _CLIENT = "driftloop.kafka"
+_FIGURES = re.compile(r"\d+")
+_SELDOM_SECONDS = 10.0
+_KINDS = 256
 
 
 def client_logger() -> logging.Logger:
@@ -24,12 +30,30 @@ def client_logger() -> logging.Logger:
 
 
 class _ClientLines(logging.Handler):
-    """Turns librdkafka's lines into key-value lines."""
+    """Turns librdkafka's lines into key-value lines, those that differ in figures alone seldom.
+
+    While no broker answers, clients write twenty lines a second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[str, tuple[float, int]] = {}  # when the last was shown, and how many not
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log one line as an event of its level."""
+        """Log one line as an event of its level, or count it."""
+        message = record.getMessage().strip()
+        kind = f"{record.levelno} {_FIGURES.sub('#', message)}"
+        shown, more = self._seen.get(kind, (-math.inf, 0))
+        now = time.monotonic()
+        if now - shown < _SELDOM_SECONDS:
+            self._seen[kind] = (shown, more + 1)
+            return
+        if len(self._seen) >= _KINDS:
+            self._seen.clear()
+        self._seen[kind] = (now, 0)
+        suppressed = {"suppressed": more} if more else {}
         structlog.get_logger(_CLIENT).log(
-            record.levelno, "kafka.client", message=record.getMessage().strip()
+            record.levelno, "kafka.client", message=message, **suppressed
         )
 
 

@@ -60,3 +60,19 @@ def test_a_level_holds_for_the_client_too() -> None:
     )
     assert "quiet" not in ended.stderr
     assert "loud" in ended.stderr
+
+
+def test_lines_that_differ_in_figures_alone_are_told_seldom() -> None:
+    script = (
+        "from driftloop import logs\n"
+        "logs.configure(json=True)\n"
+        "logger = logs.client_logger()\n"
+        "for i in range(500):\n"
+        "    logger.error('FAIL [thrd:b/%d]: connection refused after %d ms', i, 2 * i)\n"
+        "logger.error('AUTH [thrd:b/1]: denied')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    told = [json.loads(line)["message"] for line in ended.stderr.splitlines()]
+    assert told == ["FAIL [thrd:b/0]: connection refused after 0 ms", "AUTH [thrd:b/1]: denied"]

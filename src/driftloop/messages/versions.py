@@ -106,7 +106,8 @@ class RetrainJudged(Event, kw_only=True, frozen=True):
             ``unscored`` where no record could be compared.
         records: Live records on which both were compared.
         saved: Mean loss saved a record, the parent's minus the new version's, or null.
-        low: Lower end of the interval of `saved`, or null; valid whenever the trial ended.
+        low: Lower end of the interval of `saved`, or null. It holds
+            whenever the trial ends, unless blocks of 20 records depend on one another much.
         high: Upper end, or null.
         level: Confidence of the interval, as .99.
         seconds: Seconds that the training took.

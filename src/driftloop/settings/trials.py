@@ -18,7 +18,8 @@ class Watch(Section):
 
     Attributes:
         records: Labelled records that are compared.
-        alpha: Probability that a version that is not worse is rolled back, at most.
+        alpha: Probability that a version that is not worse is rolled back, at most; a third more
+            where losses depend strongly on one another (AR(1) of .9).
         patience: Event time after which it ends with fewer records.
     """
 
@@ -34,7 +35,8 @@ class Canary(Section):
 
     Attributes:
         records: Labelled records on which candidate and current version are compared.
-        alpha: Probability that a candidate that is not worse is discarded, at most.
+        alpha: Probability that a candidate that is not worse is discarded, at most; a third more
+            where losses depend strongly on one another (AR(1) of .9).
         patience: Event time after which it ends with fewer records.
         unscored: What becomes of a candidate that no record could be compared on.
     """

@@ -18,7 +18,7 @@ from driftloop.kafka.contents import contents
 from driftloop.kafka.ranges import expired_ranges, read_ranges
 from driftloop.kafka.topics import partition_counts
 from driftloop.messages import OffsetRange
-from driftloop.records import Columns, RecordDecoder, join
+from driftloop.records import Columns, DeadLetter, RecordDecoder, join
 from driftloop.settings import Profile
 from driftloop.trainer.job import Check
 from driftloop.trainer.memory import available, shown
@@ -203,19 +203,31 @@ def _read(
     parts: dict[str, dict[OffsetRange, Columns]] = {name: {} for name in ranges}
     profiles = {id(wanted[name].profile): wanted[name].profile for name in ranges}
     decoders = {key: RecordDecoder(profile) for key, profile in profiles.items()}
+    unread: dict[str, int] = dict.fromkeys(ranges, 0)
+    first: dict[str, DeadLetter] = {}
     for one, messages in read_ranges(client, list(users), timeout=_TIMEOUT):
         check()
         # Messages become columns at once: they are an order of magnitude smaller.
-        decoded: dict[int, Columns] = {}
+        decoded: dict[int, tuple[Columns, list[DeadLetter]]] = {}
         held = contents(messages)
         for name in users[one]:
             kind = id(wanted[name].profile)
             if kind not in decoded:
-                decoded[kind], _ = decoders[kind].decode(one.topic, one.partition, *held)
-            parts[name][one] = decoded[kind]
+                decoded[kind] = decoders[kind].decode(one.topic, one.partition, *held)
+            parts[name][one], letters = decoded[kind]
+            unread[name] += len(letters)
+            if letters:
+                first.setdefault(name, letters[0])
     results: dict[str, Columns | TrainingError] = {}
     for name, found in pieces.items():
         columns = [parts[name].pop(one) for one in found]
+        if name in first and not sum(map(len, columns)):
+            results[name] = TrainingError(
+                "unreadable-records",
+                f"none of {unread[name]:,} records can be read, the first for: "
+                f"{first[name].detail}; check fields and features of the profile",
+            )
+            continue
         try:
             results[name] = _labelled(wanted[name].profile, columns)
         except TrainingError as error:
