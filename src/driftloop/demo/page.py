@@ -99,6 +99,7 @@ def _figures(board: Scoreboard, total: RouteResult) -> str:
         (f"<b>{total.versions:,}</b>", "versions published, the first ones included"),
         (f"<b>{done['rejected']:,}</b>", "challengers rejected"),
         (f"<b>{done['superseded']:,}</b>", "requests superseded"),
+        (f"<b>{board.rollbacks.total():,}</b>", "versions taken back, being worse"),
     ]
     if done["failed"]:
         cells.append((f"<b>{done['failed']:,}</b>", "trainings failed"))

@@ -202,7 +202,7 @@ class Scoreboard:
         self.ledger.setdefault(route, Account()).add(event)
         if event.verdict != "undecided" and event.saved is not None:
             word = "saves" if event.saved >= 0 else "adds"
-            text = f"{event.version} {word} {abs(event.saved):.1f} min a flight, so it was judged"
+            text = f"model {event.version} judged: it {word} {abs(event.saved):.1f} min a flight"
             self._say(route, text, "judged", self.event_ms)
 
     @property

@@ -166,7 +166,7 @@ class Training(Section):
     refit: bool = True
     warm_start: bool = False
     initial: int = Field(default=0, ge=0)
-    rollback_limit: int = Field(default=2, ge=1, le=100)
+    rollback_limit: int = Field(default=5, ge=1, le=100)
     canary: OptionalCanary = None
     watch: OptionalWatch = Watch()
 
