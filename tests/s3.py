@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -105,6 +106,18 @@ class S3Server:
         if self._guard is not None:
             self._guard.communicate(b"\n")
             self._guard = None
+
+    def freeze(self) -> None:
+        """Let it answer nothing: connections stay open, and new ones are taken by the kernel."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on where it was frozen."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None, "the S3 server does not run"
+        self._process.send_signal(number)
 
     def _answers(self) -> bool:
         try:

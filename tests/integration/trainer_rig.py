@@ -191,12 +191,15 @@ class TrainerRig:
         """Run the trainer in this process until all that waits is served."""
         TrainerService(self.settings, once=True).run()
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
-        """Run the trainer in a process of its own."""
+    def start(
+        self, *arguments: str, through: Sequence[str] = (), **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Run the trainer in a process of its own, started by the command `through`."""
         names = {k: v for k, v in os.environ.items() if k != "KAFKA_BOOTSTRAP_SERVERS"}
         with (self.folder / "trainer.log").open("ab") as log:
             return subprocess.Popen(
                 [
+                    *through,
                     *(sys.executable, "-m", "driftloop", "trainer"),
                     *("--config", str(self.config)),
                     *arguments,
@@ -273,6 +276,14 @@ class TrainerRig:
         """Delete the topics."""
         for future in self.admin.delete_topics(self.made).values():
             future.exception(timeout=30)
+
+
+def wait_until(happened: Callable[[], Any], seconds: float = 90.0) -> None:
+    """Look again and again until something is so."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
 
 
 def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
