@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from driftloop.errors import StoreError
-from driftloop.models import ModelStore
+from driftloop.models import ModelStore, files
 from driftloop.models.retention import Held
 from driftloop.settings import StoreSettings
 from tests.artifacts import artifact
@@ -72,6 +72,13 @@ def test_a_server_that_goes_down_in_the_middle_is_told_and_work_goes_on_when_it_
         second = store.save("s", "v2", artifact(version="v2"))
         assert store.load(*second).version == "v2"
         assert [one.version for one in store.versions("s")] == ["v2", "v1"]
+
+
+def test_one_client_alone_asks_again_unless_the_options_say_otherwise() -> None:
+    """Five tries of five tries each, of 15 s, would hold a trainer for minutes at every call."""
+    for given in ({}, {"read_timeout": 3}, {"retries": {"total_max_attempts": 4}}):
+        fs, _ = files.open_place(f"s3://{BUCKET}/a", {"config_kwargs": given})
+        assert fs.config_kwargs == {"retries": {"total_max_attempts": 1}, **given}
 
 
 def test_a_missing_package_is_named_with_its_extra() -> None:

@@ -40,6 +40,8 @@ _KEYS = (
     "look at the credentials in store.options, and at their rights to read, list, write and "
     "delete there"
 )
+_ANSWERS = "look whether the store answers"
+_S3 = ("s3:", "s3a:")
 
 
 def open_place(uri: str, options: Mapping[str, Any]) -> tuple[Any, str]:
@@ -49,9 +51,12 @@ def open_place(uri: str, options: Mapping[str, Any]) -> tuple[Any, str]:
         StoreError: fsspec does not know the protocol, or lacks what it needs for it.
     """
     try:
+        if uri.startswith(_S3):  # s3fs tries five times; its client would do so each of these times
+            config = {"retries": {"total_max_attempts": 1}, **options.get("config_kwargs", {})}
+            options = {**options, "config_kwargs": config}
         fs, path = fsspec.core.url_to_fs(uri, **options)
     except ImportError as error:
-        extra = "driftloop[s3]" if uri.startswith(("s3:", "s3a:")) else "the package it names"
+        extra = "driftloop[s3]" if uri.startswith(_S3) else "the package it names"
         raise StoreError(
             f"store.uri: {uri!r} needs a package that is not installed here ({error}): "
             f"pip install '{extra}'"
@@ -218,9 +223,10 @@ def unwritable(fs: Any, folder: str, error: OSError) -> StoreError:
 
 def _reason(fs: Any, error: OSError) -> str:
     reason = error.strerror or str(error) or type(error).__name__
-    refused = not is_local(fs) and isinstance(error, PermissionError)
-    return f"{reason}; {_KEYS}" if refused else reason
+    if is_local(fs):
+        return reason
+    return f"{reason}; {_KEYS if isinstance(error, PermissionError) else _ANSWERS}"
 
 
 def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}; look whether the store answers"
+    return f"{type(error).__name__}: {error}; {_ANSWERS}"
