@@ -17,9 +17,10 @@ import pytest
 
 from driftloop.kafka.producer import CheckedProducer
 from driftloop.messages import CandidateTrained, VersionOrdered, encode, event_id
+from driftloop.trainer.service import TrainerService
 from tests.integration.trainer_rig import TrainerRig
 
-_MARKS = ("trainer.started", "trainer.partitions_assigned", "trainer.batch_begun")
+_MARKS = ("trainer.started", "trainer.partitions_assigned", "trainer.orders_begun")
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def _wait(happened: Callable[[], Any], seconds: float = 120.0) -> None:
 
 
 def _order(
-    rig: TrainerRig, stream: str, action: Any, version: str, against: str, **more: Any
+    rig: TrainerRig, stream: str, action: Any, version: str, against: str | None, **more: Any
 ) -> None:
     given = {"request_id": "", "reason": "canary", "decided_at": 0}
     event = VersionOrdered(
@@ -65,7 +66,10 @@ def _told(rig: TrainerRig, process: subprocess.Popen[bytes], mark: str, seen: in
 
 def _killed(rig: TrainerRig, chance: random.Random) -> None:
     """Start trainers and kill each at a random moment, then let one serve what is left."""
+    versions = len(rig.models())
     for mark in _MARKS:
+        if len(rig.models()) > versions:
+            break  # the order was carried out before the trainer was killed
         log = rig.folder / "trainer.log"
         seen = rig.log.count(mark) if log.exists() else 0
         process = rig.start()
@@ -153,3 +157,39 @@ def test_a_pin_gives_up_a_request_that_waits(rig: TrainerRig) -> None:
     outcome = rig.outcome(asked)
     assert (outcome.outcome, outcome.reason, outcome.detail) == ("rejected", "pinned", "a fair")
     assert not rig.models()
+
+
+def test_an_order_is_carried_out_while_others_are_trained_and_what_it_overtakes_is_done_anew(
+    rig: TrainerRig,
+) -> None:
+    """The long training goes on; a pin ends the one of its own stream in the same moment."""
+    text = rig.config.read_text()
+    rig.config.write_text(text.replace("epochs = 20", "epochs = 200000"))
+    topic, first = rig.stream("streams.a", 120)
+    for tag in ("one", "two"):
+        rig.request(topic, first, tag=tag, reason="command")
+        rig.serve()
+    rig.config.write_text(rig.config.read_text().replace(", canary = true", ""))
+    long, data = rig.stream("curves.b", 400)
+    other, rest = rig.stream("curves.c", 400)
+    asked = rig.request(long, data, profile="curves")
+    given_up = rig.request(other, rest, profile="curves")
+    service = TrainerService(rig.settings)
+    thread = threading.Thread(target=service.run, daemon=True)
+    thread.start()
+    try:
+        _wait(lambda: service.training == {long, other})
+        _order(rig, other, "discard", "", "", request_id=given_up.id, reason="command")
+        _wait(lambda: given_up.id in {one.request_id for one in rig.trainings()})
+        _order(rig, topic, "rollback", "v1", None, reason="command")
+        _wait(lambda: any(one.action == "rolled-back" for one in rig.models()))
+        assert service.training == {long, other}
+        _order(rig, long, "discard", "", "", request_id=asked.id, reason="command")
+        _wait(lambda: not service.training)
+    finally:
+        service.stop()
+        thread.join(60)
+    assert not thread.is_alive()
+    assert [rig.outcome(one).reason for one in (asked, given_up)] == ["pinned", "pinned"]
+    assert {one.stream for one in rig.models()} == {topic}
+    assert Counter(one.action for one in rig.models())["rolled-back"] == 1

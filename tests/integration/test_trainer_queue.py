@@ -247,3 +247,21 @@ def test_more_requests_than_the_queue_holds_are_all_served(rig: TrainerRig) -> N
     requests = _ask(rig, "abcdef")
     assert sorted(_serve(rig)) == list("abcdef")
     assert all(rig.outcome(one).outcome == "published" for one in requests)
+
+
+def test_what_is_quick_is_published_before_what_is_slow_and_came_in_the_same_moment(
+    rig: TrainerRig,
+) -> None:
+    """One batch would hold both; kinds are trained apart."""
+    _settle(rig, "max_requests = 100")
+    rig.config.write_text(rig.config.read_text().replace("max_requests = 1\n", "", 1))
+    slow, data = rig.stream("curves.slow", 400)
+    rig.request(slow, data, profile="curves", priority=1.0)
+    _ask(rig, "abc")
+    batches: list[list[str]] = []
+    TrainerService(
+        rig.settings,
+        once=True,
+        report=lambda results, _: batches.append([one.request.stream[-1] for one in results]),
+    ).run()
+    assert batches == [["c", "b", "a"], ["w"]]

@@ -26,7 +26,8 @@ def _waiting(name: str, since: int = 0, **more: Any) -> Waiting:
 
 
 def _entry(one: Waiting, saving: float = 1.0, seconds: float = 1.0) -> Entry:
-    return Entry(one, records=100, saving=saving, ratio=1.0, seconds=seconds)
+    kind = f"kind of {one.request.profile}"
+    return Entry(one, records=100, saving=saving, ratio=1.0, seconds=seconds, kind=kind)
 
 
 def _sorted(entries: list[Entry]) -> list[Entry]:
@@ -161,6 +162,83 @@ def test_the_order_is_one_whatever_order_requests_came_in(rows: Any, order: Any,
     assert _names(first.waits) == _names(second.waits)
     assert sorted(_names(first.chosen + first.waits)) == sorted(_names(_made(rows)))
     assert len(first.chosen) == min(most, len(rows))
+
+
+@given(
+    rows=entries,
+    most=st.integers(1, 50),
+    seconds=st.floats(0.1, 5.0),
+    turns=st.integers(0, _EVERY - 1),
+)
+def test_a_round_holds_one_kind_and_ends_where_it_would_take_too_long_in_the_same_order(
+    rows: Any, most: int, seconds: float, turns: int
+) -> None:
+    waiting = _sorted(_made(rows))
+    whole = choose(waiting, most, Turns(turns), _free, _EVERY)
+    cut = choose(waiting, most, Turns(turns), _free, _EVERY, seconds)
+    alike = [one for one in whole.chosen if one.kind == whole.chosen[0].kind]
+    assert cut.chosen == alike[: len(cut.chosen)]
+    assert sorted(_names(cut.chosen + cut.waits)) == sorted(_names(waiting))
+    taken = sum(one.seconds for one in cut.chosen)
+    assert taken <= seconds or len(cut.chosen) == 1
+    if len(cut.chosen) < len(alike):
+        assert taken + alike[len(cut.chosen)].seconds > seconds
+
+
+@given(rows=entries, seconds=st.floats(0.1, 5.0), most=st.integers(1, 10))
+def test_rounds_of_one_kind_serve_in_the_order_of_the_whole(
+    rows: Any, seconds: float, most: int
+) -> None:
+    rows = [(i, since, kind, "numbers", saving, took) for i, since, kind, _, saving, took in rows]
+    left, turns, served = _sorted(_made(rows)), Turns(), []
+    whole = choose(left, len(left), Turns(), _free, _EVERY)
+    while left:
+        choice = choose(left, most, turns, _free, _EVERY, seconds)
+        served += choice.chosen
+        left, turns = choice.waits, choice.turns
+    assert served == whole.chosen
+
+
+@given(
+    older=st.integers(0, 5),
+    kinds=st.lists(st.sampled_from(_PROFILES), min_size=6, max_size=6),
+    places=st.integers(1, 8),
+    every=st.integers(1, 5),
+    seconds=st.floats(0.1, 20.0),
+    load=arrivals,
+)
+def test_with_several_kinds_a_request_is_trained_within_as_many_rounds_under_any_load(
+    older: int,
+    kinds: list[str],
+    places: int,
+    every: int,
+    seconds: float,
+    load: list[list[tuple[float, Precedence, str]]],
+) -> None:
+    names = [f"old{i}" for i in range(older)] + ["patient"]
+    queue = [
+        _entry(_waiting(name, i - older, profile=kind), saving=0.0, seconds=30.0)
+        for i, (name, kind) in enumerate(zip(names, kinds, strict=False))
+    ]
+    turns = Turns()
+    for round_ in range(every * (older + 1)):
+        for i, (saving, kind, profile) in enumerate(load[round_ % len(load)]):
+            one = _waiting(f"new{round_}-{i}", round_ + 1, precedence=kind, profile=profile)
+            queue.append(_entry(one, saving=saving))
+        choice = choose(_sorted(queue), places, turns, _free, every, seconds)
+        queue, turns = choice.waits, choice.turns
+        if "patient" in _names(choice.chosen):
+            return
+    pytest.fail("it was never trained")
+
+
+def test_what_is_left_out_of_a_round_spends_nothing_of_its_budget() -> None:
+    rows = [_entry(_waiting("a", profile="curves"), 9.0)]
+    rows += [_entry(_waiting(name), 1.0) for name in ("b", "c")]
+    left: dict[str, float | None] = {"numbers": 1.0, "curves": None}
+    found = choose(_sorted(rows), 8, Turns(), left.get, _EVERY, 30.0)
+    assert _names(found.chosen) == ["a"]
+    assert not any(found.held(one) for one in found.waits)
 
 
 @given(rows=entries, most=st.integers(1, 50), limit=st.floats(0, 10))

@@ -131,6 +131,8 @@ class TrainerSettings(Section):
         instance: Name of this trainer, unique in its group; empty for host and process.
         linger: How long requests are gathered before the first batch is chosen.
         max_requests: Requests trained at a time: those that save the most loss a second.
+        batch_seconds: What a batch may be expected to take, in seconds, unless it is of one
+            request; all of its models are of one kind.
         queue: Requests from which they are chosen, at most; more than there are streams.
         oldest_every: Every so-manieth place of a batch goes to the request that has waited longest,
             so that none starves; 1 serves in the order of arrival.
@@ -154,6 +156,7 @@ class TrainerSettings(Section):
     instance: str = ""
     linger: Duration = Field(default="500ms")  # type: ignore[assignment]  # read by parse_duration
     max_requests: int = Field(default=1024, ge=1)
+    batch_seconds: float = Field(default=30.0, gt=0)
     queue: int = Field(default=20_000, ge=1)
     oldest_every: int = Field(default=4, ge=1)
     device: str = Field(

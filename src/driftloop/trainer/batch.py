@@ -1,4 +1,4 @@
-"""A round: what is chosen of the requests that wait, and the messages that answer them."""
+"""Rounds of orders and of trainings: what is chosen of what waits, and the messages that answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from typing import NamedTuple
 import msgspec
 
 from driftloop.kafka.dead_letters import to_message
-from driftloop.messages import Event, ModelPublished, encode, new_traceparent, next_span
+from driftloop.messages import (
+    Event,
+    ModelPublished,
+    RetrainRequested,
+    encode,
+    new_traceparent,
+    next_span,
+)
 from driftloop.settings import Settings, TopicSettings
 from driftloop.trainer import publish, waiting
 from driftloop.trainer.budget import next_day_ms
@@ -28,19 +35,24 @@ _SOURCE = "driftloop/trainer"
 
 @dataclass(slots=True, eq=False)
 class Round:
-    """Everything that waits, of which the best are served together.
+    """Everything that waits: its orders are carried out, or the best requests trained together.
 
     Attributes:
         tickets: All of it.
         turns: Of the round before.
         began: When, by the monotonic clock.
         chosen: Tickets of the requests that are trained, once they are chosen.
+        orders: Whether it is a round of orders, beside which trainings may go on.
+        overtaken: Streams that an order changed meanwhile: what is trained for them counts no more,
+            and their requests stay.
     """
 
     tickets: list[Ticket]
     turns: Turns
     began: float = field(default_factory=time.monotonic)
     chosen: list[Ticket] | None = None
+    orders: bool = False
+    overtaken: set[str] = field(default_factory=set)
 
 
 class Served(NamedTuple):
@@ -72,46 +84,73 @@ def serve(
     check: Check,
     now_ms: Callable[[], int] = lambda: round(time.time() * 1000),
 ) -> Served:
-    """Carry orders out, choose of the requests that have no outcome yet, and train those.
+    """Choose of the requests that have no outcome yet, and train those.
 
-    See `driftloop.trainer.queue` for who is chosen, `driftloop.trainer.waiting` for who is
-    superseded.
+    Requests of streams that an order waits for are left for a later round. See
+    `driftloop.trainer.queue` for who is chosen, `driftloop.trainer.waiting` for who is superseded.
     """
     history.catch_up({ticket.partition for ticket in round_.tickets}, check)
     desk = Desk(history, trainer.store, now_ms, check)
-    desk.serve(ticket.order for ticket in round_.tickets if ticket.order is not None)
-    open_ = [
-        (ticket.request, ticket.at_ms)
-        for ticket in round_.tickets
-        if ticket.request is not None and ticket.request.id not in history.finished
-    ]
-    given_up = {one.id: one for one, _ in open_ if one.id in desk.withdrawn}
-    open_ = [(one, at_ms) for one, at_ms in open_ if one.id not in given_up]
+    ordered = {one.order.stream for one in round_.tickets if one.order is not None}
+    unanswered = _unanswered(round_, history)
+    open_ = [(one, at_ms) for one, at_ms in unanswered if one.stream not in ordered]
     still, superseded = waiting.settle(open_, lambda one: desk.current_of(one).event)
     choice = _choose(round_, still, worth, settings, now_ms())
     requests = [entry.request for entry in choice.chosen]
     ids = {request.id for request in requests}
     round_.chosen = [one for one in round_.tickets if one.request and one.request.id in ids]
     results = trainer.run(requests, desk.current_of, check) if requests else []
-    results += [pinned(one, desk.withdrawn[one.id], now_ms()) for one in given_up.values()]
     for one in superseded:
         finished = finish(one.request, "superseded", one.reason, one.detail, now_ms())
         results.append(Result(one.request, finished, None))
     results = desk.hold_back([_promised(one, settings) for one in results], settings)
-    now = {one.request.id for one in results} | {one.cause for one in desk.answers}
     held = [entry for entry in choice.waits if choice.held(entry)]
     return Served(
         results=results,
-        done={
-            ticket.place
-            for ticket in round_.tickets
-            if ticket.event and (ticket.event.id in now or ticket.event.id in history.finished)
-        },
+        done=_done(round_, results, desk, history),
         turns=choice.turns,
-        more=len(held) < len(choice.waits),
+        more=len(held) < len(choice.waits) or len(open_) < len(unanswered),
         wake_ms=next_day_ms(now_ms()) if held else None,
         answers=desk.answers,
     )
+
+
+def serve_orders(
+    round_: Round,
+    trainer: Trainer,
+    history: History,
+    settings: Settings,
+    check: Check,
+    now_ms: Callable[[], int] = lambda: round(time.time() * 1000),
+) -> Served:
+    """Carry orders out; requests that one gives up end with it, also such as are in training."""
+    history.catch_up({ticket.partition for ticket in round_.tickets if ticket.order}, check)
+    desk = Desk(history, trainer.store, now_ms, check)
+    desk.serve(ticket.order for ticket in round_.tickets if ticket.order is not None)
+    given_up = {one.id: one for one, _ in _unanswered(round_, history) if one.id in desk.withdrawn}
+    results = [
+        _promised(pinned(one, desk.withdrawn[one.id], now_ms()), settings)
+        for one in given_up.values()
+    ]
+    done = _done(round_, results, desk, history)
+    return Served(results, done, round_.turns, more=False, wake_ms=None, answers=desk.answers)
+
+
+def _unanswered(round_: Round, history: History) -> list[tuple[RetrainRequested, int]]:
+    return [
+        (ticket.request, ticket.at_ms)
+        for ticket in round_.tickets
+        if ticket.request is not None and ticket.request.id not in history.finished
+    ]
+
+
+def _done(round_: Round, results: Sequence[Result], desk: Desk, history: History) -> set[Place]:
+    now = {one.request.id for one in results} | {one.cause for one in desk.answers}
+    return {
+        ticket.place
+        for ticket in round_.tickets
+        if ticket.event and (ticket.event.id in now or ticket.event.id in history.finished)
+    }
 
 
 def _choose(
@@ -123,6 +162,7 @@ def _choose(
         round_.turns,
         lambda profile: worth.budget.left(profile, now_ms),
         settings.trainer.oldest_every,
+        settings.trainer.batch_seconds,
     )
 
 

@@ -42,6 +42,7 @@ class Inbox:
         self._owned: dict[int, int] = {}  # partition: how many assignments came before this one
         self._assignments = 0
         self._tickets: dict[Place, Ticket] = {}
+        self._orders: set[Place] = set()
         self._next: dict[int, int] = {}  # offset to be read next, of each partition
         self._committed: dict[int, int] = {}
 
@@ -64,6 +65,11 @@ class Inbox:
     def full(self) -> bool:
         """Whether no more should be read."""
         return len(self._tickets) >= self._most
+
+    @property
+    def orders(self) -> bool:
+        """Whether orders to switch a version wait."""
+        return bool(self._orders)
 
     @property
     def requests(self) -> int:
@@ -96,6 +102,7 @@ class Inbox:
         self._tickets = {
             place: ticket for place, ticket in self._tickets.items() if place[0] != partition
         }
+        self._orders = {place for place in self._orders if place[0] != partition}
 
     def assignment(self, partition: int) -> int | None:
         """Which assignment of the partition counts, or None where it is not owned."""
@@ -105,9 +112,15 @@ class Inbox:
         """Whether the ticket was read under the assignment that counts."""
         return self._owned.get(ticket.partition) == ticket.assignment
 
+    def holds(self, ticket: Ticket) -> bool:
+        """Whether the ticket is owned, and not finished."""
+        return self.owns(ticket) and ticket.place in self._tickets
+
     def add(self, ticket: Ticket) -> None:
         """Keep what was read."""
         self._tickets[ticket.place] = ticket
+        if ticket.order is not None:
+            self._orders.add(ticket.place)
         self._next[ticket.partition] = ticket.offset + 1
 
     def plan(self, done: Collection[Place]) -> Plan:
@@ -134,6 +147,7 @@ class Inbox:
         """The plan was committed."""
         for place in plan.done:
             self._tickets.pop(place, None)
+            self._orders.discard(place)
         for partition, offset in plan.offsets.items():
             if partition in self._owned:
                 self._committed[partition] = offset

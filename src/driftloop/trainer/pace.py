@@ -50,6 +50,10 @@ class Pace:
         """A round came to nothing."""
         self._again, self._not_before = True, now + RETRY_SECONDS
 
+    def rested(self, now: float) -> bool:
+        """Whether anything may be tried again, if something came to nothing."""
+        return now >= self._not_before
+
     def due(self, now: float, now_ms: int, waiting: int, *, drained: bool) -> bool:
         """Whether a round begins now.
 
@@ -59,7 +63,7 @@ class Pace:
             waiting: Messages that wait.
             drained: Whether no more can be read at the moment.
         """
-        if not waiting or now < self._not_before:
+        if not waiting or not self.rested(now):
             return False
         if self._again or (self._wake_ms is not None and now_ms >= self._wake_ms):
             return True

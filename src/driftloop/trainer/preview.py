@@ -146,12 +146,14 @@ def arranged(
     going = [one for one in open_ if one[0].id not in withdrawn]
     still, superseded = settle(going, lambda one: history.current_of(one).event)
     entries = evaluate(still, worth.ledger, settings.profiles)
-    choice = choose(
-        entries,
-        len(entries),
-        Turns(),
-        lambda profile: worth.budget.left(profile, now_ms),
-        settings.trainer.oldest_every,
+    trainer = settings.trainer
+
+    def left(profile: str) -> float | None:
+        return worth.budget.left(profile, now_ms)
+
+    choice = choose(entries, len(entries), Turns(), left, trainer.oldest_every)
+    first = choose(
+        entries, trainer.max_requests, Turns(), left, trainer.oldest_every, trainer.batch_seconds
     )
     rows = [
         *_served(choice, now_ms, pinned),
@@ -167,7 +169,7 @@ def arranged(
     ]
     return Preview(
         rows=rows,
-        batch=min(len(choice.chosen), settings.trainer.max_requests),
+        batch=len(first.chosen),
         orders=len(orders),
         unreadable=sum(one.letter is not None for one in tickets),
         budgets=_budgets(settings, worth, now_ms),

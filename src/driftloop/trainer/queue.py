@@ -14,11 +14,17 @@ Every `oldest_every`-th place goes to the request that has waited longest; of th
 profile gets, too. So a request that Q older ones wait with is trained within
 ``oldest_every * (Q + 1)`` places, however many come after it; while its profile's budget is spent
 that count stands still.
+
+A round holds one kind of model, that of its first place, and ends where it is expected to take too
+long; so what is slow holds up no more than its own round. Places of other kinds are left out, and
+whoever had one for its age has the first of the next round: with several kinds the bound above is
+one of rounds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from typing import NamedTuple
 
 from driftloop.messages import RetrainRequested
@@ -36,6 +42,7 @@ class Entry(NamedTuple):
         saving: Expected: loss saved on a window's worth of records, in units of ``price.loss``.
         ratio: Of earlier savings to promises, by which `saving` is corrected.
         seconds: Expected.
+        kind: Of model; empty where the profile is unknown.
     """
 
     waiting: Waiting
@@ -43,6 +50,7 @@ class Entry(NamedTuple):
     saving: float
     ratio: float
     seconds: float
+    kind: str = ""
 
     @property
     def request(self) -> RetrainRequested:
@@ -114,6 +122,7 @@ def evaluate(
                 saving=max(request.priority, 0.0) * ratio * unit,
                 ratio=ratio,
                 seconds=ledger.seconds(request.profile, records),
+                kind=profile.model.kind if profile else "",
             )
         )
     return sorted(entries, key=lambda entry: entry.by_value)
@@ -130,6 +139,7 @@ def choose(
     turns: Turns,
     left: Callable[[str], float | None],
     oldest_every: int,
+    batch_seconds: float | None = None,
 ) -> Choice:
     """Give the next places.
 
@@ -143,11 +153,16 @@ def choose(
         turns: Of the round before.
         left: Seconds of a profile's budget that are left, or None for no limit.
         oldest_every: See the module's text; 1 serves in the order of age.
+        batch_seconds: What the round may be expected to take, but for its first place; None for
+            any kinds and any time: the order of all.
     """
     round_ = _Round(entries, left)
     overall, since = turns.overall, dict(turns.profiles)
     chosen: list[Entry] = []
-    while len(chosen) < most:
+    passed: set[str] = set()  # profiles of another kind
+    places, owed, seconds = 0, False, 0.0
+    longest = inf if batch_seconds is None else batch_seconds
+    while places < most:
         oldest = round_.oldest()
         if oldest is None:
             break
@@ -159,14 +174,26 @@ def choose(
             if since.get(profile, 0) >= oldest_every - 1:
                 entry = round_.oldest(profile) or entry
         profile = entry.request.profile
+        fits = batch_seconds is None or not chosen or entry.kind == chosen[0].kind
+        if fits and chosen and seconds + entry.seconds > longest:
+            break
         first = entry is round_.oldest(profile)
         overall = 0 if entry is oldest else overall + 1
         since[profile] = 0 if first else since.get(profile, 0) + 1
-        round_.take(entry)
-        chosen.append(entry)
-    waits = [entry for entry in entries if not round_.taken(entry)]
+        places += 1
+        if fits:
+            round_.take(entry)
+            chosen.append(entry)
+            seconds += entry.seconds
+        else:
+            round_.leave(entry)
+            passed.add(profile)
+            owed = owed or entry is oldest
+    since.update({profile: turns.profiles.get(profile, 0) for profile in passed})
+    going = {entry.request.id for entry in chosen}
+    waits = [entry for entry in entries if entry.request.id not in going]
     spent = {one.request.profile for one in waits if round_.blocked(one)}
-    return Choice(chosen, waits, spent, Turns(overall, since))
+    return Choice(chosen, waits, spent, Turns(oldest_every - 1 if owed else overall, since))
 
 
 class _Round:
@@ -193,6 +220,10 @@ class _Round:
         left = self._left[entry.request.profile]
         if left is not None:
             self._left[entry.request.profile] = left - entry.seconds
+
+    def leave(self, entry: Entry) -> None:
+        """Out of this round, without any of its budget."""
+        self._taken.add(entry.request.id)
 
     def best(self) -> Entry:
         return self._front(self._best)[-1]

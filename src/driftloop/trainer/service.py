@@ -5,6 +5,11 @@ work away because training takes time. It reads all that waits; a worker thread 
 it and trains one batch. What it found is published in one transaction with the offsets that all
 requests before are finished at, unless their partition was taken away: then the new owner serves
 them again.
+
+Orders are carried out by a second thread, before a batch is chosen or while it is trained, in
+transactions of their own. What was trained meanwhile for a stream that an order changed is dropped,
+and its request is served anew. The two threads share `History`: orders begin once the batch is
+chosen, and the batch is published after them.
 """
 
 from __future__ import annotations
@@ -32,15 +37,15 @@ from driftloop.logs import client_logger
 from driftloop.settings import Settings
 from driftloop.trainer import publish
 from driftloop.trainer.afterwards import Afterwards, versions
-from driftloop.trainer.batch import Round, Served, outgoing, serve
+from driftloop.trainer.batch import Round, Served, outgoing, serve, serve_orders
 from driftloop.trainer.history import History
 from driftloop.trainer.inbox import Inbox
-from driftloop.trainer.job import CancelledTrainingError
+from driftloop.trainer.job import CancelledTrainingError, Check
 from driftloop.trainer.metrics import observe, observe_queue
 from driftloop.trainer.orders import tell
 from driftloop.trainer.pace import RETRY_SECONDS, Pace
 from driftloop.trainer.queue import Turns
-from driftloop.trainer.tickets import read_ticket
+from driftloop.trainer.tickets import Ticket, read_ticket
 from driftloop.trainer.train import device_of
 from driftloop.trainer.work import Result, Trainer
 from driftloop.trainer.worth import Worth
@@ -59,7 +64,7 @@ class _StoppedError(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """A round in the worker thread."""
+    """A round in a thread of its own."""
 
     round: Round
     thread: threading.Thread
@@ -110,11 +115,20 @@ class TrainerService:
         self._paused = False
         self._shown = 0.0
         self._work: _Work | None = None
+        self._orders: _Work | None = None
+        self._batch_next = False  # so that no flood of orders keeps batches from being chosen
         self._afterwards: Afterwards | None = None
 
     def stop(self) -> None:
         """Ask the loop to end; may be called from a signal handler or another thread."""
         self._stopping.set()
+
+    @property
+    def training(self) -> set[str]:
+        """Streams whose requests are in training at the moment."""
+        work = self._work
+        chosen = work.round.chosen if work is not None else None
+        return {one.event.stream for one in chosen or () if one.event}
 
     def run(self) -> None:
         """Serve until stopped.
@@ -154,7 +168,7 @@ class TrainerService:
         finally:
             self._abandon()
             consumer.close()
-            if self._work is None:
+            if self._work is None and self._orders is None:
                 history.close()
             self._afterwards.close(_ALONE_SECONDS if self._once else _STOP_SECONDS)
         _log.info("trainer.stopped", instance=self._instance)
@@ -201,9 +215,16 @@ class TrainerService:
             message = consumer.poll(self._pace.patience(time.monotonic()))
             if message is not None and not self._receive(message):
                 return False
-            if self._work is not None:
-                if not self._work.thread.is_alive():
-                    self._finish(consumer, publisher)
+            if self._orders is not None:
+                if not self._orders.thread.is_alive() and self._over(
+                    self._orders, consumer, publisher
+                ):
+                    self._orders = None
+            elif self._orders_due():
+                self._start_orders(history)
+            elif self._work is not None:
+                if not self._work.thread.is_alive() and self._over(self._work, consumer, publisher):
+                    self._work = None
             elif self._due():
                 self._start(history)
             elif self._once and self._done(began):
@@ -302,62 +323,75 @@ class TrainerService:
         del consumer  # the client unassigns by itself
         self._inbox.revoke(one.partition for one in partitions)
         self._ended -= {one.partition for one in partitions}
-        work = self._work
-        if work is not None:
-            wanted = work.round.tickets if work.round.chosen is None else work.round.chosen
-            if not any(map(self._inbox.owns, wanted)):
-                work.cancelled.set()
+        self._spare()
         if partitions:
             _log.info(
                 "trainer.partitions_revoked", partitions=sorted(one.partition for one in partitions)
             )
 
-    def _start(self, history: History) -> None:
-        """Hand what waits to a worker thread."""
-        round_ = Round(self._inbox.tickets, self._turns)
-        self._pace.begun()
-        cancelled = threading.Event()
+    def _spare(self) -> None:
+        """End a batch of which nothing counts any more."""
+        work = self._work
+        if work is not None:
+            wanted = work.round.tickets if work.round.chosen is None else work.round.chosen
+            if not any(self._counts(work.round, one) for one in wanted):
+                work.cancelled.set()
 
-        def check() -> None:
-            if cancelled.is_set():
-                raise CancelledTrainingError
+    def _counts(self, round_: Round, ticket: Ticket) -> bool:
+        overtaken = ticket.event is not None and ticket.event.stream in round_.overtaken
+        return self._inbox.holds(ticket) and not overtaken
 
-        def target() -> None:
-            try:
-                work.served = serve(
-                    round_, self._trainer, history, self._worth, self._settings, check
-                )
-            except BaseException as error:  # noqa: BLE001  # told to the main thread
-                work.error = error
-
-        thread = threading.Thread(target=target, name="driftloop-trainer", daemon=True)
-        work = self._work = _Work(round_, thread, cancelled)
-        _log.info("trainer.batch_begun", requests=len(round_.tickets))
-        thread.start()
-
-    def _finish(self, consumer: Consumer, publisher: publish.Publisher) -> None:
-        """Publish what the worker thread found, or serve it anew."""
+    def _orders_due(self) -> bool:
+        """Whether orders wait, and may be carried out now."""
+        if not self._inbox.orders or not self._pace.rested(time.monotonic()):
+            return False
         work = self._work
         if work is None:
-            return
-        error, served = work.error, work.served
-        if served is not None:
-            if not self._publish(work.round, served, consumer, publisher):
-                return  # not published yet: tried again at the next turn
-        elif isinstance(error, KafkaUnavailableError | KafkaException):
+            return not (self._batch_next and self._due())
+        return work.thread.is_alive() and work.round.chosen is not None
+
+    def _start_orders(self, history: History) -> None:
+        """Hand orders to a thread of their own."""
+        self._batch_next = self._work is None
+        round_ = Round(self._inbox.tickets, self._turns, orders=True)
+        _log.info("trainer.orders_begun", beside_batch=self._work is not None)
+        self._orders = _begun(
+            round_,
+            lambda check: serve_orders(round_, self._trainer, history, self._settings, check),
+        )
+
+    def _start(self, history: History) -> None:
+        """Hand what waits to a worker thread."""
+        self._batch_next = False
+        round_ = Round(self._inbox.tickets, self._turns)
+        self._pace.begun()
+        _log.info("trainer.batch_begun", requests=len(round_.tickets))
+        self._work = _begun(
+            round_,
+            lambda check: serve(round_, self._trainer, history, self._worth, self._settings, check),
+        )
+
+    def _over(self, work: _Work, consumer: Consumer, publisher: publish.Publisher) -> bool:
+        """Publish what a thread found, or serve it anew; False where it is to be tried again."""
+        error = work.error
+        if work.served is not None:
+            return self._publish(work.round, work.served, consumer, publisher)
+        if isinstance(error, KafkaUnavailableError | KafkaException):
             _log.warning("trainer.batch_retried", why=str(error))
             self._pace.retry(time.monotonic())
         elif isinstance(error, CancelledTrainingError):
             self._pace.ended(more=True, wake_ms=None)
         elif error is not None:
             raise error
-        self._work = None
+        return True
 
     def _publish(
         self, round_: Round, served: Served, consumer: Consumer, publisher: publish.Publisher
     ) -> bool:
         """Whether the round is over: published, or to be served anew."""
-        tickets = [ticket for ticket in round_.tickets if self._inbox.owns(ticket)]
+        tickets = [ticket for ticket in round_.tickets if self._counts(round_, ticket)]
+        if round_.orders:
+            self._overtake(served)
         plan = self._inbox.plan({one.place for one in tickets if one.place in served.done})
         messages, kept = outgoing(
             tickets, plan.letters, served.results, self._topics, served.answers
@@ -375,8 +409,10 @@ class TrainerService:
                 self._pace.retry(time.monotonic())
                 return True
             self._inbox.settle(plan)
-        self._turns = served.turns
-        self._pace.ended(more=served.more, wake_ms=served.wake_ms)
+        if not round_.orders:
+            self._turns = served.turns
+            more = served.more or bool(round_.overtaken)
+            self._pace.ended(more=more, wake_ms=served.wake_ms)
         if served.done:
             answered = {one.event.id for one in tickets if one.event}
             tell(served.answers, answered)
@@ -384,6 +420,14 @@ class TrainerService:
                 self._afterwards.take(versions(kept, served.answers, answered))
             self._tell(round_, kept)
         return True
+
+    def _overtake(self, served: Served) -> None:
+        """Let what orders change count, not what is in training for the same streams."""
+        if self._work is None:
+            return
+        changed = {event.stream for one in served.answers for event in one.events}
+        self._work.round.overtaken |= changed | {one.request.stream for one in served.results}
+        self._spare()
 
     def _tell(self, round_: Round, kept: Sequence[Result]) -> None:
         """Count, log and report what was published."""
@@ -404,14 +448,11 @@ class TrainerService:
         return [TopicPartition(self._topics.retrain, one) for one in self._inbox.partitions]
 
     def _abandon(self) -> None:
-        """Give up the batch in work; nothing of it was published."""
-        work = self._work
-        if work is None:
-            return
-        work.cancelled.set()
-        work.thread.join(_STOP_SECONDS)
-        if not work.thread.is_alive():
-            self._work = None
+        """Give up what is in work; nothing of it was published."""
+        for work in (self._orders, self._work):
+            if work is not None:
+                work.cancelled.set()
+        self._orders, self._work = map(_ended, (self._orders, self._work))
 
     def _breathe(self) -> None:
         """Between two tries while the broker is away."""
@@ -446,6 +487,34 @@ class TrainerService:
             shown = ", ".join(f"{name} {counts[name]}" for name in names)
             raise KafkaError(f"these topics must have the same number of partitions, got {shown}")
         return counts[self._topics.retrain]
+
+
+def _begun(round_: Round, run: Callable[[Check], Served]) -> _Work:
+    """A thread that serves a round."""
+    cancelled = threading.Event()
+
+    def check() -> None:
+        if cancelled.is_set():
+            raise CancelledTrainingError
+
+    def target() -> None:
+        try:
+            work.served = run(check)
+        except BaseException as error:  # noqa: BLE001  # told to the main thread
+            work.error = error
+
+    name = "driftloop-orders" if round_.orders else "driftloop-trainer"
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    work = _Work(round_, thread, cancelled)
+    thread.start()
+    return work
+
+
+def _ended(work: _Work | None) -> _Work | None:
+    """Wait for a cancelled thread: None once it has ended."""
+    if work is not None:
+        work.thread.join(_STOP_SECONDS)
+    return work if work is not None and work.thread.is_alive() else None
 
 
 def _now_ms() -> int:
