@@ -163,13 +163,13 @@ def test_an_order_is_carried_out_while_others_are_trained_and_what_it_overtakes_
     rig: TrainerRig,
 ) -> None:
     """The long training goes on; a pin ends the one of its own stream in the same moment."""
-    text = rig.config.read_text()
-    rig.config.write_text(text.replace("epochs = 20", "epochs = 200000"))
-    topic, first = rig.stream("streams.a", 120)
-    for tag in ("one", "two"):
-        rig.request(topic, first, tag=tag, reason="command")
+    text = rig.config.read_text().replace(", canary = true", "")
+    rig.config.write_text(text.replace("epochs = 20", "epochs = 100000, patience = 100000"))
+    for seed, slope in ((0, 1.0), (1, 3.0)):
+        topic, data = rig.stream("streams.a", 200, seed=seed, slope=slope)
+        rig.request(topic, data, tag=seed, reason="command")
         rig.serve()
-    rig.config.write_text(rig.config.read_text().replace(", canary = true", ""))
+    assert [one.version for one in rig.models()] == ["v1", "v2"]
     long, data = rig.stream("curves.b", 400)
     other, rest = rig.stream("curves.c", 400)
     asked = rig.request(long, data, profile="curves")
@@ -193,3 +193,35 @@ def test_an_order_is_carried_out_while_others_are_trained_and_what_it_overtakes_
     assert [rig.outcome(one).reason for one in (asked, given_up)] == ["pinned", "pinned"]
     assert {one.stream for one in rig.models()} == {topic}
     assert Counter(one.action for one in rig.models())["rolled-back"] == 1
+
+
+def test_what_was_trained_for_a_stream_that_is_rolled_back_meanwhile_is_trained_anew(
+    rig: TrainerRig,
+) -> None:
+    """Another of the same batch is not; sequences have no gap, and each version its true parent."""
+    text = rig.config.read_text()
+    for seed, slope in ((0, 1.0), (1, 3.0)):
+        topic, data = rig.stream("curves.a", 200, seed=seed, slope=slope)
+        rig.request(topic, data, tag=seed, profile="curves", reason="command")
+        rig.serve()
+    rig.config.write_text(text.replace("epochs = 20", "epochs = 3000, patience = 3000"))
+    _, third = rig.stream("curves.a", 400, seed=2, slope=-3.0)
+    other, data = rig.stream("curves.b", 400)
+    asked = rig.request(topic, third, profile="curves", reason="command")
+    beside = rig.request(other, data, profile="curves", reason="command")
+    service = TrainerService(rig.settings)
+    thread = threading.Thread(target=service.run, daemon=True)
+    thread.start()
+    try:
+        _wait(lambda: service.training == {topic, other})
+        _order(rig, topic, "rollback", "v1", None, reason="command")
+        rig.wait_for([asked, beside], 120)
+    finally:
+        service.stop()
+        thread.join(60)
+    assert [rig.outcome(one).outcome for one in (asked, beside)] == ["published", "published"]
+    models = [one for one in rig.models() if one.stream == topic]
+    assert [one.sequence for one in models] == [1, 2, 3, 4]
+    assert [one.action for one in models] == ["trained", "trained", "rolled-back", "trained"]
+    assert models[3].parent_version == models[2].version == "v1"
+    assert [one.parent_version for one in rig.models() if one.stream == other] == [None]

@@ -57,7 +57,7 @@ def advice(found: Preview, settings: Settings) -> list[str]:
         lines.append(f"Nothing waits in group {settings.trainer.group}.")
     if served:
         lines.append(
-            f"'driftloop trainer' trains the first {found.batch:,} of {served:,} together; "
+            f"'driftloop trainer' trains {found.batch:,} of {served:,} together, then the others; "
             "with --once it ends when all are served."
         )
     if found.orders:

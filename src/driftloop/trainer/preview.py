@@ -83,7 +83,7 @@ class Preview(NamedTuple):
     Attributes:
         rows: Those that are served, in their order; those that wait for a budget; those that are
             superseded or withdrawn.
-        batch: How many of them the first batch trains.
+        batch: How many of them the first batch trains: those of the first one's kind.
         orders: Orders to switch a version, which are carried out first.
         unreadable: Messages that are no request, and become dead letters.
         budgets: Of each profile that has one.

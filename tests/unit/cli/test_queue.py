@@ -39,7 +39,7 @@ def _found(*rows: Row, **more: Any) -> Preview:
     ("found", "told"),
     [
         (_found(), "Nothing waits in group ours"),
-        (_found(_row(), _row()), "trains the first 1 of 2 together"),
+        (_found(_row(), _row()), "trains 1 of 2 together"),
         (_found(_row(state="superseded")), "1 superseded"),
         (_found(_row(state="withdrawn")), "1 withdrawn"),
         (_found(orders=2), "2 orders to switch a version"),
