@@ -41,16 +41,16 @@ def test_killed_at_a_step_each_request_has_one_outcome_and_one_version(
     rig: TrainerRig, step: str
 ) -> None:
     """One stream has a champion, one has none, one asks for what no trainer can do."""
-    first, data = rig.stream("streams.a", 120)
-    rig.request(first, data)
+    first, data = rig.stream("curves.a", 120)
+    rig.request(first, data, profile="curves")
     rig.serve()
-    _, newer = rig.stream("streams.a", 200, seed=1, slope=5.0)
+    _, newer = rig.stream("curves.a", 200, seed=1, slope=5.0)
     curve, curve_data = rig.stream("curves.b", 200, seed=2)
-    few, few_data = rig.stream("streams.few", 10)
+    few, few_data = rig.stream("curves.few", 10)
     requests = [
-        rig.request(first, newer, version="v1"),
+        rig.request(first, newer, profile="curves", version="v1"),
         rig.request(curve, curve_data, profile="curves"),
-        rig.request(few, few_data),
+        rig.request(few, few_data, profile="curves"),
     ]
     before = rig.trainings()
     _die(rig, step)
