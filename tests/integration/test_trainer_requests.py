@@ -125,7 +125,7 @@ def test_columns_without_a_number_train_to_a_finite_model_or_fail_by_name(rig: T
     rig.serve()
     ends = {name: _ends(rig, one) for name, one in requests.items()}
     assert ends.pop("bare") == ("failed", "bad-features")
-    assert ends.pop("list") == ("failed", "too-few-records")  # each record is a dead letter
+    assert ends.pop("list") == ("failed", "unreadable-records")
     assert ends.pop("unlabelled") == ("failed", "too-few-records")
     store = ModelStore(rig.settings.store)
     published = {one.request_id: one for one in rig.models()}
