@@ -35,11 +35,6 @@ class Account:
             self.flights += event.records
             self.saved += event.records * event.saved
 
-    @property
-    def mean(self) -> float | None:
-        """Minutes saved a flight, or None."""
-        return self.saved / self.flights if self.flights else None
-
     def plain(self) -> dict[str, Any]:
         """As JSON holds it."""
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 
 from driftloop.demo.flights import DAY_MS
@@ -87,24 +88,21 @@ def publish_spoilt(store: ModelStore, current: ModelPublished) -> ModelPublished
     """
     artifact = spoil(store.load(current.uri, current.sha256), current.sequence + 1)
     uri, digest = store.save(current.stream, artifact.version, artifact)
-    return ModelPublished(
+    return msgspec.structs.replace(
+        current,
         id=event_id(current.stream, "sabotage", "model", [current.id]),
-        stream=current.stream,
-        profile=current.profile,
         version=artifact.version,
         sequence=current.sequence + 1,
         parent_version=current.version,
         parent_uri=current.uri,
         parent_sha256=current.sha256,
-        kind=current.kind,
         uri=uri,
         sha256=digest,
-        format=current.format,
         champion=None,
         challenger={},
-        data=current.data,
         cost=Cost(seconds=0.0, records=0, device="sabotage"),
         request_id=REQUEST,
+        action="trained",
         detail="published on purpose, to see it rolled back",
         published_at=round(time.time() * 1000),
     )

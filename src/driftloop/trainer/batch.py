@@ -25,9 +25,10 @@ from driftloop.trainer.history import History
 from driftloop.trainer.inbox import Place
 from driftloop.trainer.job import Check
 from driftloop.trainer.orders import Answer, Desk, pinned
+from driftloop.trainer.outcomes import finish
 from driftloop.trainer.queue import Choice, Turns, choose, evaluate
 from driftloop.trainer.tickets import Ticket
-from driftloop.trainer.work import Result, Trainer, finish
+from driftloop.trainer.work import Result, Trainer
 from driftloop.trainer.worth import Worth
 
 _SOURCE = "driftloop/trainer"

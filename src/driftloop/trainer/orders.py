@@ -27,7 +27,8 @@ from driftloop.settings import Settings
 from driftloop.trainer import switches
 from driftloop.trainer.history import Current, History, Place
 from driftloop.trainer.job import Check
-from driftloop.trainer.work import Result, Store, finish
+from driftloop.trainer.outcomes import finish
+from driftloop.trainer.work import Result, Store
 
 PAUSES = (0.5, 1.0, 2.0)
 """Seconds between tries while the store cannot be read."""

@@ -17,6 +17,7 @@ from driftloop.messages import (
 )
 from driftloop.models import ModelArtifact
 from driftloop.trainer.history import Current, Place
+from driftloop.trainer.outcomes import finish
 
 
 def promoted(one: CandidateTrained, current: Current, detail: str, now_ms: int) -> ModelPublished:
@@ -50,19 +51,16 @@ def closed(
     candidate: CandidateTrained, outcome: Any, reason: str, detail: str, now_ms: int
 ) -> TrainingFinished:
     """The one outcome of a candidate's request."""
-    return TrainingFinished(
-        id=event_id(candidate.stream, candidate.profile_hash, "training", [candidate.request_id]),
-        stream=candidate.stream,
-        profile=candidate.profile,
-        request_id=candidate.request_id,
-        outcome=outcome,
-        reason=reason,
-        detail=detail,
+    return finish(
+        candidate,
+        outcome,
+        reason,
+        detail,
+        now_ms,
         version=candidate.version if outcome == "published" else None,
         champion=candidate.champion,
         challenger=candidate.challenger,
         cost=candidate.cost,
-        finished_at=now_ms,
         promised=candidate.promised,
     )
 

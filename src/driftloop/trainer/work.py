@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import zip_longest
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ from driftloop.trainer.job import CancelledTrainingError, Check, Fitted, Job, se
 from driftloop.trainer.load import Wanted, bytes_of
 from driftloop.trainer.load import load as load_ranges
 from driftloop.trainer.memory import available, is_refusal
+from driftloop.trainer.outcomes import finish
 from driftloop.trainer.plugins import PluginJob, PluginPool
 from driftloop.trainer.train import fit_each
 
@@ -252,20 +253,19 @@ class Trainer:
         except StoreError as error:
             raise TrainingError("champion-unreadable", f"{error}; {_RESTORE}") from error
         profile = _profile(task)
-        features = (tuple(profile.features.numeric), tuple(profile.features.categorical))
-        if (champion.task, champion.classes) != (profile.task, tuple(profile.classes)):
+        if not _same_task(profile, champion):
             task.notes.append(f"champion {event.version} has another task: not compared")
             return None
-        if features == (champion.encoding.numeric, champion.encoding.categorical):
+        if _same_features(profile, champion):
             return champion
         task.by_records = True
         return None
 
     def _parent(self, task: _Task, current: Current) -> ModelArtifact | None:
         """The version before the champion, while live records have not judged the champion yet."""
-        event, champion = current.event, task.champion
-        watched = _profile(task).training.watch is not None
-        if event is None or champion is None or current.judged or not watched:
+        event, profile = current.event, _profile(task)
+        watched = profile.training.watch is not None
+        if event is None or task.champion is None or current.judged or not watched:
             return None
         restored = event.action == "rolled-back"  # its parent is the version that was worse
         if restored or event.parent_uri is None or event.parent_sha256 is None:
@@ -275,10 +275,7 @@ class Trainer:
         except StoreError as error:
             task.notes.append(f"parent {event.parent_version} not compared: {error}")
             return None
-        ours, theirs = champion.encoding, parent.encoding
-        alike = (ours.numeric, ours.categorical) == (theirs.numeric, theirs.categorical)
-        same = alike and (parent.task, parent.classes) == (champion.task, champion.classes)
-        return parent if same else None
+        return parent if _same_task(profile, parent) and _same_features(profile, parent) else None
 
     def _prepare_again(self, task: _Task) -> None:
         self._make_job(task, _data(task).all)
@@ -365,7 +362,7 @@ class Trainer:
         waiting = [
             task
             for task in tasks
-            if any(one and one.payload for one in (task.fitted, task.champion))
+            if any(one and one.payload for one in (task.fitted, task.champion, task.parent))
         ]
         self._each([task for task in tasks if task not in waiting], self._judge, check)
         with ThreadPoolExecutor(self._plugins.processes, "driftloop-judge") as threads:
@@ -480,26 +477,18 @@ class Trainer:
         return Result(request, finished, published)
 
 
-def finish(
-    request: RetrainRequested, outcome: Any, reason: str, detail: str, now_ms: int, **more: Any
-) -> TrainingFinished:
-    """The one outcome of a request; its id follows from the request's."""
-    return TrainingFinished(
-        id=event_id(request.stream, request.profile_hash, "training", [request.id]),
-        stream=request.stream,
-        profile=request.profile,
-        request_id=request.id,
-        outcome=outcome,
-        reason=reason,
-        detail=detail,
-        finished_at=now_ms,
-        **more,
-    )
-
-
 def _split(task: _Task, rows: Columns) -> None:
     champion = task.current.event
     task.data = split(_profile(task), rows, [] if champion is None else champion.data)
+
+
+def _same_task(profile: Profile, artifact: ModelArtifact) -> bool:
+    return (artifact.task, artifact.classes) == (profile.task, tuple(profile.classes))
+
+
+def _same_features(profile: Profile, artifact: ModelArtifact) -> bool:
+    named = (tuple(profile.features.numeric), tuple(profile.features.categorical))
+    return named == (artifact.encoding.numeric, artifact.encoding.categorical)
 
 
 def _recorded(task: _Task, held: Columns) -> Array | None:

@@ -22,7 +22,8 @@ from driftloop.settings import Settings, StoreSettings
 from driftloop.trainer import orders
 from driftloop.trainer.history import History
 from driftloop.trainer.orders import Desk
-from driftloop.trainer.work import Result, finish
+from driftloop.trainer.outcomes import finish
+from driftloop.trainer.work import Result
 from tests.unit.trainer.requests import NOON, request
 
 STREAM = "streams.a"
