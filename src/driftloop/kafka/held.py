@@ -7,18 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient
 
 from driftloop.errors import KafkaUnavailableError, MessageError
 from driftloop.kafka import codes
+from driftloop.kafka.follower import Follower
 from driftloop.kafka.ranges import Place, offsets_of
 from driftloop.kafka.topics import partition_counts
-from driftloop.logs import client_logger
 from driftloop.messages import Command, ModelPublished, decode
 from driftloop.models.retention import Held
 
-_BATCH = 5000
 _POLL_SECONDS = 0.1
 _log = structlog.get_logger(__name__)
 
@@ -46,25 +45,7 @@ class HeldVersions:
         self.pinned: dict[str, str] = {}
         self._ordered: dict[str, dict[str, float]] = {}
         self._client, self._topics, self._recent = dict(client), (models, commands), recent
-        self._positions: dict[Place, int] = {}
-        self._made: Consumer | None = None
-
-    @property
-    def _consumer(self) -> Consumer:
-        """Made once a broker has answered: before, it would log without end."""
-        if self._made is None:
-            properties = {
-                "fetch.wait.max.ms": 50,
-                **self._client,
-                "group.id": "driftloop-held",  # required by the client; nothing is committed to it
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "isolation.level": "read_committed",
-            }
-            self._made = Consumer(properties, logger=client_logger())
-        return self._made
+        self._follower = Follower(client, "driftloop-held")
 
     def catch_up(self, *, timeout: float = 30.0) -> None:
         """Read all that is committed until now.
@@ -78,28 +59,8 @@ class HeldVersions:
         """
         counts = partition_counts(self._client, list(self._topics), timeout=timeout)
         places = {(topic, i) for topic, count in counts.items() for i in range(count)}
-        ends = self._ends(places, timeout)
-        new = sorted(places - self._positions.keys())
-        if new:
-            try:
-                self._consumer.incremental_assign(
-                    [TopicPartition(*place, OFFSET_BEGINNING) for place in new]
-                )
-            except KafkaException as error:
-                raise KafkaUnavailableError(str(error)) from error
-            self._positions.update(dict.fromkeys(new, 0))
-        deadline = time.monotonic() + timeout
-        while behind := [place for place, end in ends.items() if self._positions[place] < end]:
-            messages = self._consumer.consume(_BATCH, _POLL_SECONDS)
-            progress = [self._take(message) for message in messages]
-            if any(progress):
-                deadline = time.monotonic() + timeout
-            elif time.monotonic() > deadline:
-                topic, partition = behind[0]
-                raise KafkaUnavailableError(
-                    f"{topic}[{partition}] could not be read beyond offset "
-                    f"{self._positions[behind[0]]} for {timeout:g} s"
-                )
+        for message in self._follower.read_to(self._ends(places, timeout), timeout=timeout):
+            self._take(message)
 
     def _ends(self, places: set[Place], timeout: float) -> dict[Place, int]:
         deadline = time.monotonic() + timeout
@@ -139,36 +100,22 @@ class HeldVersions:
 
     def close(self) -> None:
         """End the connection."""
-        if self._made is not None:
-            self._made.close()
-            self._made = None
+        self._follower.close()
 
-    def _take(self, message: Message) -> bool:
-        """Read one message; whether it was progress."""
-        place = (message.topic() or "", message.partition() or 0)
-        offset = message.offset() or 0
-        error = message.error()
-        if error is not None:
-            if error.code() != codes.PARTITION_EOF:
-                return False
-            moved = offset > self._positions[place]
-            self._positions[place] = offset
-            return moved
-        self._positions[place] = offset + 1
+    def _take(self, message: Message) -> None:
         if message.value() is None:
             self.current.pop((message.key() or b"").decode(errors="replace"), None)
-            return True
+            return
         try:
             event = decode(message.headers(), message.value())  # type: ignore[arg-type]
         except MessageError as problem:
-            where = f"{place[0]}[{place[1]}]@{offset}"
+            where = f"{message.topic()}[{message.partition()}]@{message.offset()}"
             _log.warning("store.event_unreadable", place=where, why=str(problem))
-            return True
+            return
         if isinstance(event, ModelPublished):
             self.current[event.stream] = event
         elif isinstance(event, Command):
             self._order(event)
-        return True
 
     def _order(self, event: Command) -> None:
         if event.action == "pin":

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import structlog
 from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
     IsolationLevel,
     KafkaException,
     Message,
@@ -19,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from driftloop.errors import KafkaUnavailableError, MessageError
 from driftloop.kafka import codes
-from driftloop.logs import client_logger
+from driftloop.kafka.follower import Follower
 from driftloop.messages import (
     CandidateTrained,
     Event,
@@ -30,8 +27,6 @@ from driftloop.messages import (
     decode,
 )
 
-_BATCH = 5000
-_POLL_SECONDS = 0.1
 _log = structlog.get_logger(__name__)
 
 Partition = tuple[str, int]
@@ -101,20 +96,7 @@ class History:
         self._listeners = listeners
         self._client = dict(client)
         self._admin: AdminClient | None = None
-        self._consumer = Consumer(
-            {
-                "fetch.wait.max.ms": 50,
-                **client,
-                "group.id": "driftloop-trainer-history",  # required; nothing is committed to it
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "isolation.level": "read_committed",
-            },
-            logger=client_logger(),
-        )
-        self._positions: dict[Partition, int] = {}
+        self._follower = Follower(client, "driftloop-trainer-history")
 
     def catch_up(
         self, partitions: Iterable[int], check: Callable[[], None], *, timeout: float = 60.0
@@ -139,33 +121,15 @@ class History:
             for topic in (self._models, self._trainings)
         ]
         elsewhere = [place for place in self._elsewhere if place not in wanted]
-        self._follow([*wanted, *elsewhere])
         targets = {
             **self._ends(wanted, timeout, IsolationLevel.READ_UNCOMMITTED),
             **self._ends(elsewhere, timeout, IsolationLevel.READ_COMMITTED),
         }
-        deadline = time.monotonic() + timeout
-        while behind := [place for place, end in targets.items() if self._positions[place] < end]:
-            check()
-            messages = self._consumer.consume(_BATCH, _POLL_SECONDS)
-            progress = [self._take(message) for message in messages]
-            if any(progress):
-                deadline = time.monotonic() + timeout
-            elif time.monotonic() > deadline:
-                topic, partition = behind[0]
-                raise KafkaUnavailableError(
-                    f"{topic}[{partition}] could not be read beyond offset "
-                    f"{self._positions[behind[0]]} for {timeout:g} s: the broker is away, or a "
-                    "transaction stays open"
-                )
-
-    def _follow(self, places: Iterable[Partition]) -> None:
-        new = [place for place in places if place not in self._positions]
-        if new:
-            self._consumer.incremental_assign(
-                [TopicPartition(*place, OFFSET_BEGINNING) for place in new]
-            )
-            self._positions.update(dict.fromkeys(new, 0))
+        because = ": the broker is away, or a transaction stays open"
+        for message in self._follower.read_to(
+            targets, timeout=timeout, check=check, because=because
+        ):
+            self._take(message)
 
     def current_of(self, request: RetrainRequested) -> Current:
         """Newest version of a request's stream."""
@@ -180,7 +144,7 @@ class History:
 
     def close(self) -> None:
         """End the connection."""
-        self._consumer.close()
+        self._follower.close()
 
     def _ends(
         self, wanted: list[Partition], timeout: float, isolation: IsolationLevel
@@ -207,37 +171,27 @@ class History:
                 ) from error
         return ends
 
-    def _take(self, message: Message) -> bool:
-        """Read one message; whether it was progress."""
-        place = (message.topic() or "", message.partition() or 0)
-        offset = message.offset() or 0
-        error = message.error()
-        if error is not None:
-            if error.code() == codes.PARTITION_EOF:
-                moved = offset > self._positions[place]
-                self._positions[place] = offset
-                return moved
-            return False
-        self._positions[place] = offset + 1
+    def _take(self, message: Message) -> None:
+        """Take a message up."""
+        topic = message.topic()
         stream = (message.key() or b"").decode(errors="replace")
         if message.value() is None:
-            if place[0] == self._models and stream in self.current:
+            if topic == self._models and stream in self.current:
                 self.current[stream] = Current(None, self.current[stream].sequence)
-            return True
+            return
         try:
             event = decode(message.headers(), message.value())  # type: ignore[arg-type]
         except MessageError as problem:
             _log.warning(
                 "trainer.event_unreadable",
-                place=f"{place[0]}[{place[1]}]@{offset}",
+                place=f"{topic}[{message.partition()}]@{message.offset()}",
                 why=str(problem),
             )
-            return True
+            return
         self.know(event)
-        if place[0] == self._trainings:
+        if topic == self._trainings:
             for listener in self._listeners:
                 listener(event)
-        return True
 
     def know(self, event: Event) -> None:
         """Take up an event of either topic."""
