@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 from driftloop.messages import (
     CandidateTrained,
     Command,
+    CommandAnswered,
     Cost,
     Event,
     Evidence,
@@ -167,6 +168,7 @@ def _default(field: FieldInfo) -> str:
 
 _RANGE = "streams.lyon:0:4100:4399"
 _REQUEST = event_id("streams.lyon", "9f2c41d07be35a68", "retrain", [_RANGE])
+_COMMAND = event_id("streams.lyon", "", "command", ["ada", 1_767_225_000_000])
 _GROUND = Ground(
     criterion="reducible",
     family="loss",
@@ -258,6 +260,19 @@ def _version_examples() -> list[tuple[str, Event]]:
                 detail="proven worse",
             ),
         ),
+        (
+            "commands",
+            CommandAnswered(
+                id=event_id("streams.lyon", "", "answer", [_COMMAND]),
+                **_SHARED,
+                command_id=_COMMAND,
+                action="retrain",
+                outcome="accepted",
+                detail="retrain requested on 2000 labelled records",
+                led_to=[_REQUEST],
+                answered_at=1_767_225_600_000,
+            ),
+        ),
     ]
 
 
@@ -307,12 +322,13 @@ def _first_examples() -> dict[str, Event]:
             finished_at=1_767_225_603_512,
         ),
         "commands": Command(
-            id=event_id("streams.lyon", "", "command", ["ada", 1_767_225_000_000]),
+            id=_COMMAND,
             stream="streams.lyon",
             action="retrain",
             who="ada",
             why="the sensor was replaced",
             issued_at=1_767_225_000_000,
+            via="cli",
         ),
         "evidence": Evidence(
             id=event_id("streams.lyon", "9f2c41d07be35a68", "evidence", [_RANGE]),

@@ -7,8 +7,10 @@ import json
 from hypothesis import strategies as st
 
 from driftloop.messages import (
+    Action,
     CandidateTrained,
     Command,
+    CommandAnswered,
     Cost,
     Event,
     Evidence,
@@ -22,7 +24,8 @@ from driftloop.messages import (
     TrainingFinished,
     VersionOrdered,
 )
-from driftloop.messages.events import Action, Outcome, State
+from driftloop.messages.commands import CommandOutcome
+from driftloop.messages.events import Outcome, State
 from driftloop.messages.grounds import Family
 from driftloop.messages.versions import Judgement, OrderAction, OrderReason
 
@@ -124,6 +127,19 @@ commands = st.builds(
     until=st.none() | times,
     version=st.none() | texts,
     request_id=st.none() | ids,
+    scope=texts,
+    batch=texts,
+    via=texts,
+)
+answers = st.builds(
+    CommandAnswered,
+    **_shared,
+    command_id=ids,
+    action=st.sampled_from(Action.__args__),
+    outcome=st.sampled_from(CommandOutcome.__args__),
+    detail=texts,
+    led_to=st.lists(ids, max_size=3),
+    answered_at=times,
 )
 evidence = st.builds(
     Evidence,
@@ -232,6 +248,7 @@ BY_TYPE: dict[type[Event], st.SearchStrategy[Event]] = {
     ModelPublished: published_models,
     TrainingFinished: finished_trainings,
     Command: commands,
+    CommandAnswered: answers,
     Evidence: evidence,
     StreamStatus: statuses,
     FleetIncident: incidents,

@@ -14,8 +14,7 @@ from driftloop.cli.flows import console, load, make_topics
 from driftloop.errors import Fault, SettingsError
 from driftloop.kafka.producer import CheckedProducer
 from driftloop.kafka.topics import partition_counts
-from driftloop.messages import Command, encode
-from driftloop.messages.events import Action
+from driftloop.messages import Action, Command, encode
 from driftloop.settings import Settings
 
 HONOURED: tuple[Action, ...] = (

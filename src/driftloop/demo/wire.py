@@ -17,8 +17,7 @@ from driftloop.demo.flights import Flights, row_of
 from driftloop.errors import DriftloopError, Fault, KafkaUnavailableError, SettingsError
 from driftloop.kafka.producer import CheckedProducer
 from driftloop.kafka.topics import TopicSpec, driftloop_topics, ensure_topics, partition_counts
-from driftloop.messages import Command, Event, ModelPublished, decode, encode
-from driftloop.messages.events import Action
+from driftloop.messages import Action, Command, Event, ModelPublished, decode, encode
 from driftloop.settings import Settings
 
 _BATCH = 5000

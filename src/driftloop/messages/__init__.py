@@ -1,10 +1,10 @@
 """The events that Driftloop's parts and its downstream services exchange over Kafka."""
 
 from driftloop.messages.base import Event
+from driftloop.messages.commands import Action, Command, CommandAnswered
 from driftloop.messages.envelope import Envelope, decode, encode
 from driftloop.messages.events import (
     EVENT_TYPES,
-    Command,
     Evidence,
     FleetIncident,
     ModelPublished,
@@ -19,8 +19,10 @@ from driftloop.messages.versions import CandidateTrained, RetrainJudged, Version
 
 __all__ = [
     "EVENT_TYPES",
+    "Action",
     "CandidateTrained",
     "Command",
+    "CommandAnswered",
     "Cost",
     "Envelope",
     "Event",

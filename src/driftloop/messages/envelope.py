@@ -14,9 +14,9 @@ import msgspec
 
 from driftloop.errors import MessageError
 from driftloop.messages.base import Event
+from driftloop.messages.commands import Command, CommandAnswered
 from driftloop.messages.events import (
     EVENT_TYPES,
-    Command,
     Evidence,
     FleetIncident,
     ModelPublished,
@@ -52,6 +52,8 @@ def _time_ms(event: Event) -> int | None:
             return event.finished_at
         case Command():
             return event.issued_at
+        case CommandAnswered():
+            return event.answered_at
         case Evidence():
             return event.closed_at
         case StreamStatus():

@@ -10,23 +10,12 @@ from typing import ClassVar, Literal
 import msgspec
 
 from driftloop.messages.base import Event
+from driftloop.messages.commands import Command, CommandAnswered
 from driftloop.messages.grounds import Cost, EventTime, Ground
 from driftloop.messages.ranges import RangeText
 from driftloop.messages.versions import CandidateTrained, RetrainJudged, VersionOrdered
 
 Outcome = Literal["published", "rejected", "superseded", "failed"]
-Action = Literal[
-    "retrain",
-    "approve",
-    "reject",
-    "snooze",
-    "pin",
-    "unpin",
-    "rollback",
-    "reset-reference",
-    "dismiss",
-    "retire",
-]
 State = Literal[
     "warming-up",
     "monitoring",
@@ -138,30 +127,6 @@ class TrainingFinished(Event, kw_only=True, frozen=True):
     cost: Cost | None = None
     finished_at: EventTime
     promised: float | None = None
-
-
-class Command(Event, kw_only=True, frozen=True):
-    """What an operator orders for a stream.
-
-    Attributes:
-        action: What to do.
-        who: Who orders it.
-        why: For the audit.
-        issued_at: Wall-clock time.
-        until: End of a snooze in event time; null until a snooze with an end says otherwise.
-        version: The version meant, or null.
-        request_id: For approve and reject: the decision meant, or null for the one that waits.
-    """
-
-    type: ClassVar[str] = "driftloop.command.issued.v1"
-    profile: str = ""
-    action: Action
-    who: str
-    why: str
-    issued_at: EventTime
-    until: EventTime | None = None
-    version: str | None = None
-    request_id: str | None = None
 
 
 class Evidence(Event, kw_only=True, frozen=True):
@@ -298,6 +263,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         ModelPublished,
         TrainingFinished,
         Command,
+        CommandAnswered,
         Evidence,
         StreamStatus,
         FleetIncident,

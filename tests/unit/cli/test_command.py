@@ -14,7 +14,7 @@ from driftloop.cli.app import app
 from driftloop.cli.command import HONOURED, ordered, to_ms
 from driftloop.detection.outputs import Counters, Ordered
 from driftloop.errors import SettingsError
-from driftloop.messages.events import Action
+from driftloop.messages import Action
 from driftloop.policy import StreamDecider
 from driftloop.settings import Profile
 from tests.streams import STREAM, command
