@@ -23,12 +23,19 @@ class Follower:
     Args:
         client: Client properties.
         group: Required by the client; nothing is committed to it.
+        start: Where reading begins, of partitions that have been read before.
+
+    Attributes:
+        positions: Where reading goes on, of each partition that is followed.
     """
 
-    def __init__(self, client: Mapping[str, Any], group: str) -> None:
+    def __init__(
+        self, client: Mapping[str, Any], group: str, start: Mapping[Place, int] | None = None
+    ) -> None:
         self._client = dict(client)
         self._group = group
-        self._positions: dict[Place, int] = {}
+        self._start = dict(start or {})
+        self.positions: dict[Place, int] = {}
         self._made: Consumer | None = None
 
     @property
@@ -47,6 +54,10 @@ class Follower:
             }
             self._made = Consumer(properties, logger=client_logger())
         return self._made
+
+    def position(self, place: Place) -> int:
+        """Where reading of a partition goes on, or will begin."""
+        return self.positions.get(place, self._start.get(place, 0))
 
     def read_to(
         self,
@@ -70,9 +81,9 @@ class Follower:
         Raises:
             KafkaUnavailableError: Nothing came for `timeout` seconds.
         """
-        self._follow(sorted(ends.keys() - self._positions.keys()))
+        self._follow(sorted(ends.keys() - self.positions.keys()))
         deadline = time.monotonic() + timeout
-        while behind := [place for place, end in ends.items() if self._positions[place] < end]:
+        while behind := [place for place, end in ends.items() if self.positions[place] < end]:
             check()
             progress = False
             for message in self._consumer.consume(_BATCH, _POLL_SECONDS):
@@ -87,7 +98,7 @@ class Follower:
                 topic, partition = behind[0]
                 raise KafkaUnavailableError(
                     f"{topic}[{partition}] could not be read beyond offset "
-                    f"{self._positions[behind[0]]} for {timeout:g} s{because}"
+                    f"{self.positions[behind[0]]} for {timeout:g} s{because}"
                 )
 
     def _follow(self, new: list[Place]) -> None:
@@ -95,18 +106,18 @@ class Follower:
             return
         try:
             self._consumer.incremental_assign(
-                [TopicPartition(*place, OFFSET_BEGINNING) for place in new]
+                [TopicPartition(*place, self._start.get(place, OFFSET_BEGINNING)) for place in new]
             )
         except KafkaException as error:
             raise KafkaUnavailableError(str(error)) from error
-        self._positions.update(dict.fromkeys(new, 0))
+        self.positions.update({place: self._start.get(place, 0) for place in new})
 
     def _move(self, message: Message, *, read: bool) -> bool:
         """Go on behind a message, or to where a partition ends; whether that was progress."""
         place = (message.topic() or "", message.partition() or 0)
-        before = self._positions[place]
-        self._positions[place] = (message.offset() or 0) + read
-        return read or self._positions[place] > before
+        before = self.positions[place]
+        self.positions[place] = (message.offset() or 0) + read
+        return read or self.positions[place] > before
 
     def close(self) -> None:
         """End the connection."""
