@@ -193,6 +193,8 @@ class StreamStatus(Event, kw_only=True, frozen=True):
         rollbacks: Automatic rollbacks that were ordered.
         saved: Loss that judged retrains saved on the records that judged them, less what they lost.
         seconds: Seconds that the judged retrains took.
+        baseline_loss: Mean loss of a trivial prediction on the last window, or null.
+        dismissed: Retrains that an operator called false alarms.
     """
 
     type: ClassVar[str] = "driftloop.stream.status.v1"
@@ -224,6 +226,8 @@ class StreamStatus(Event, kw_only=True, frozen=True):
     rollbacks: int = 0
     saved: float = 0.0
     seconds: float = 0.0
+    baseline_loss: float | None = None
+    dismissed: int = 0
 
 
 class FleetIncident(Event, kw_only=True, frozen=True):

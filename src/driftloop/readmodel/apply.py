@@ -33,8 +33,6 @@ STATUS = (
 )
 """Fields of a stream's status that are columns of the table ``streams``."""
 
-DEFAULTS = {"dismissed": 0}
-
 KEPT = 500
 """Newest windows and alarms that are kept of a stream."""
 
@@ -183,7 +181,7 @@ class Applier:
         self._db.execute("UPDATE streams SET model_version = NULL WHERE stream = ?", (stream,))
 
     def _status(self, event: StreamStatus, where: Where) -> None:
-        values = [getattr(event, name, DEFAULTS.get(name)) for name in STATUS]
+        values = [getattr(event, name) for name in STATUS]
         self._db.execute(_STATUS, (event.stream, *values, where.told_at))
 
     def _evidence(self, event: Evidence, where: Where) -> None:
