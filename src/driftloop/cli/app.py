@@ -33,6 +33,9 @@ _COMMANDS = {
     "trainer": ("driftloop.cli.trainer", "Serve retrain requests."),
     "scorer": ("driftloop.cli.scorer", "Predict with each stream's current model."),
     "models": ("driftloop.cli.models", "List, compare, verify, export and prune model versions."),
+    "streams": ("driftloop.cli.streams", "List streams, those that need a person first."),
+    "status": ("driftloop.cli.status", "Show the fleet at a glance."),
+    "events": ("driftloop.cli.events", "Follow what Driftloop says."),
     "command": ("driftloop.cli.command", "Order something for a stream: retrain, snooze, pin."),
 }
 

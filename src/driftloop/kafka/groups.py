@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from driftloop.errors import KafkaError, KafkaUnavailableError
 from driftloop.kafka import codes
+from driftloop.kafka.ranges import Place, offsets_of
+from driftloop.kafka.topics import partition_counts
 
 
 def group_members(
@@ -30,15 +32,69 @@ def group_members(
         KafkaError: The broker refuses to tell.
     """
     admin = AdminClient({"log_level": 2, **client})
+    return {
+        one.group_instance_id: one.client_id
+        for one in _described(admin, group, timeout).members
+        if one.group_instance_id
+    }
+
+
+class GroupState(NamedTuple):
+    """A consumer group: its members' names (``client.id@host``), and messages not committed yet."""
+
+    members: list[str]
+    lag: int
+
+
+def group_state(
+    client: Mapping[str, Any], group: str, topic: str, *, timeout: float = 10.0
+) -> GroupState:
+    """Who serves a topic, and how much waits.
+
+    Args:
+        client: Client properties.
+        group: Group id; one that does not exist has no members.
+        topic: What it reads; one that does not exist holds nothing.
+        timeout: Seconds.
+
+    Raises:
+        KafkaUnavailableError: No broker answers.
+        KafkaError: The broker refuses to tell.
+    """
+    admin = AdminClient({"log_level": 2, **client})
+    members = [
+        f"{one.client_id}@{one.host.strip('/')}"
+        for one in _described(admin, group, timeout).members
+    ]
+    count = partition_counts(client, [topic], timeout=timeout).get(topic, 0)
+    places = {(topic, one) for one in range(count)}
+    ends = offsets_of(admin, places, codes.LATEST, timeout)
+    begins = offsets_of(admin, places, codes.EARLIEST, timeout)
+    asked = ConsumerGroupTopicPartitions(group, [TopicPartition(*one) for one in sorted(places)])
+    committed: dict[Place, int] = {}
+    if places:
+        future = admin.list_consumer_group_offsets([asked], request_timeout=timeout)[group]
+        found = _result(future, group, timeout)
+        committed = {
+            (one.topic, one.partition): one.offset
+            for one in found.topic_partitions
+            if one.offset >= 0
+        }
+    lag = sum(max(0, end - committed.get(at, begins.get(at, 0))) for at, end in ends.items())
+    return GroupState(sorted(members), lag)
+
+
+def _described(admin: AdminClient, group: str, timeout: float) -> Any:
     future = admin.describe_consumer_groups([group], request_timeout=timeout)[group]
+    return _result(future, group, timeout)
+
+
+def _result(future: Any, group: str, timeout: float) -> Any:
     try:
-        described = future.result(timeout + 1)
+        return future.result(timeout + 1)
     except (KafkaException, TimeoutError) as error:
         cause = error.args[0] if isinstance(error, KafkaException) else None
         text = f"group {group}: {cause.str() if cause is not None else 'no answer in time'}"
         if cause is None or codes.passes(cause):
             raise KafkaUnavailableError(text) from error
         raise KafkaError(text) from error
-    return {
-        one.group_instance_id: one.client_id for one in described.members if one.group_instance_id
-    }

@@ -17,6 +17,7 @@ from driftloop.kafka import codes
 from driftloop.kafka.dead_letters import PREFIX
 from driftloop.kafka.follower import Follower
 from driftloop.kafka.ranges import Place, offsets_of
+from driftloop.kafka.topics import partition_counts
 from driftloop.messages import Event, decode
 from driftloop.messages.envelope import header
 from driftloop.readmodel.apply import Where
@@ -33,6 +34,9 @@ GROUP = "driftloop-readmodel"
 """Group that the client needs; nothing is committed to it."""
 
 TIMEOUT = 30.0
+
+PATIENCE = 5.0
+"""Seconds for which another process that fills the model is waited for."""
 
 Progress = Callable[[int, int], None]
 
@@ -187,6 +191,44 @@ class Feed:
             else:
                 events.extend(_read(message))
         self._model.write(events, letters, follower.positions)
+
+
+def refresh(settings: Settings, model: ReadModel, progress: Progress | None = None) -> str:
+    """Bring a read model up to date, or wait for the process that writes it.
+
+    Returns:
+        An empty text; or in words, how far behind what another process writes is.
+
+    Raises:
+        KafkaUnavailableError: No broker answers in time.
+        KafkaError: The broker refuses.
+    """
+    if model.acquire():
+        feed = Feed(settings, model)
+        try:
+            feed.catch_up(progress)
+        finally:
+            feed.close()
+            model.release()
+        return ""
+    return _await(settings, model)
+
+
+def _await(settings: Settings, model: ReadModel) -> str:
+    """Wait until another process has taken in what there is now."""
+    client = settings.kafka.client(log_level=2)
+    counts = partition_counts(client, list(settings.topics.names.values()))
+    places = {(topic, one) for topic, count in counts.items() for one in range(count)}
+    ends = offsets_of(AdminClient(client), places, codes.LATEST, TIMEOUT)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        known = model.positions() if model.ready else {}
+        behind = sum(max(0, end - known.get(place, 0)) for place, end in ends.items())
+        if not behind:
+            return ""
+        if time.monotonic() > deadline:
+            return f"another process, as a dashboard, fills {model.path}: {behind:,} events behind"
+        time.sleep(0.05)
 
 
 def _where(message: Message) -> Where:

@@ -14,6 +14,7 @@ import msgspec
 from driftloop.policy.promise import needless_per_year
 from driftloop.readmodel.need import NAMES, NEEDS, ranks_of
 from driftloop.readmodel.rows import (
+    Budget,
     CommandRow,
     EventRow,
     Fleet,
@@ -306,6 +307,23 @@ class Queries:
             newest=sums[6],
             told_at=sums[7],
         )
+
+    def budgets(self) -> list[Budget]:
+        """What each profile with a budget has used of it."""
+        out = []
+        for name, profile in self._settings.profiles.items():
+            budget = profile.fleet.budget
+            newest = self._one("SELECT max(event_time) FROM streams WHERE profile = ?", [name])
+            if budget is None or newest is None:
+                continue
+            day = newest - newest % DAY_MS
+            used = self._one(
+                "SELECT count(*) FROM requests WHERE profile = ? AND kind = 'retrain' "
+                "AND reason != 'initial' AND decided_at >= ?",
+                [name, day],
+            )
+            out.append(Budget(profile=name, day_ms=day, used=used, budget=budget))
+        return out
 
     def _needs(self) -> dict[str, int]:
         by_rank = self._counts("SELECT need, count(*) FROM streams WHERE need > 0 GROUP BY 1")

@@ -288,3 +288,18 @@ class Fleet(Row, kw_only=True, frozen=True):
     dead_letters: int
     newest: int | None
     told_at: int | None
+
+
+class Budget(Row, kw_only=True, frozen=True):
+    """Retrains of a profile in the newest day of event time, beside its budget.
+
+    Attributes:
+        day_ms: When that day begins.
+        used: Retrains that went out in it, but for first models.
+        budget: `driftloop.settings.Fleet.budget`.
+    """
+
+    profile: str
+    day_ms: int
+    used: int
+    budget: int

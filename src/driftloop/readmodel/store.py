@@ -84,12 +84,8 @@ class ReadModel:
             self._lock = None
 
     def _prepare(self) -> None:
-        with contextlib.suppress(sqlite3.DatabaseError):
-            known = self.db.execute("SELECT name, value FROM meta").fetchall()
-            found = {row["name"]: row["value"] for row in known}
-            if found.get("version") == str(VERSION) and found.get("origin") == self.origin:
-                return
-        self.clear()
+        if not self.ready:
+            self.clear()
 
     def clear(self) -> None:
         """Make all tables anew, empty. Only the process that writes may."""
@@ -107,9 +103,10 @@ class ReadModel:
 
     @property
     def ready(self) -> bool:
-        """Whether the tables are there."""
+        """Whether the tables are there, and of this origin."""
         try:
-            return self.meta("version") == str(VERSION)
+            known = (self.meta("version"), self.meta("origin"))
+            return known == (str(VERSION), self.origin)
         except sqlite3.OperationalError:
             return False
 

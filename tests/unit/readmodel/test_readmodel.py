@@ -149,7 +149,7 @@ class TestNeed:
     def test_a_failed_training(self, model: ReadModel, ask: Queries) -> None:
         failed = make(TrainingFinished, outcome="failed", reason="offsets-expired")
         fill(model, [make(StreamStatus), failed])
-        assert _need(ask)[1] == "the last training failed: offsets-expired"
+        assert _need(ask)[1] == "last training failed: offsets-expired"
         fill(model, [make(TrainingFinished, finished_at=START + 1)], first=2)
         assert _need(ask) == (0, "")
 
@@ -161,7 +161,7 @@ class TestNeed:
         fill(model, [make(StreamStatus), refusals[0]])
         assert _need(ask)[0] == 0
         fill(model, [refusals[1]], first=2)
-        assert _need(ask)[1] == "2 retrains in a row were refused by the gate"
+        assert _need(ask)[1] == "2 retrains in a row refused by the gate"
 
     def test_what_is_no_refusal_of_the_gate_does_not_count(
         self, model: ReadModel, ask: Queries

@@ -1,0 +1,184 @@
+"""``driftloop events``: what Driftloop said, newest last, and on until Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from driftloop.cli.settings import load, tell
+from driftloop.cli.view import Config, moment
+from driftloop.errors import MessageError
+from driftloop.kafka.tail import Tail
+from driftloop.messages import (
+    EVENT_TYPES,
+    CandidateTrained,
+    Command,
+    CommandAnswered,
+    Event,
+    Evidence,
+    FleetIncident,
+    ModelPublished,
+    RetrainJudged,
+    RetrainRequested,
+    StreamStatus,
+    TrainingFinished,
+    VersionOrdered,
+    decode,
+)
+from driftloop.messages.envelope import header
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Follow Driftloop's events.")
+console = Console(highlight=False)
+
+SHORT = {kind.removeprefix("driftloop.").removesuffix(".v1"): kind for kind in EVENT_TYPES}
+"""Types by their short names."""
+
+USUAL = tuple(name for name in SHORT if name not in {"evidence", "stream.status"})
+"""Followed unless others are named: what is said of every window would drown the rest."""
+
+
+@app.callback()
+def _root() -> None:
+    """Follow Driftloop's events."""
+
+
+@app.command()
+def follow(
+    types: Annotated[
+        list[str] | None,
+        typer.Option("--type", help=f"Part of a type, may be repeated: {', '.join(SHORT)}."),
+    ] = None,
+    *,
+    stream: Annotated[str, typer.Option(help="Events of that stream alone.")] = "",
+    last: Annotated[
+        int, typer.Option(min=0, help="Of each partition, so many earlier messages first.")
+    ] = 10,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Go on until Ctrl-C, or end at the newest.")
+    ] = True,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    config: Config = None,
+) -> None:
+    """Print events as they come; all but evidence and status, unless --type names them."""
+    kinds = _kinds(types or [])
+    settings = load(config)
+    topics = list(settings.topics.names.values())
+    topics.remove(settings.topics.dlq)
+    put = _as_json if json else _as_line
+    with Tail(settings.kafka.client(), topics, last=last) as tail:
+        try:
+            for event, told_at in _events(tail, wait=wait):
+                if type(event).type in kinds and stream in {"", event.stream}:
+                    put(event, told_at)
+        except KeyboardInterrupt:
+            return
+
+
+def _kinds(parts: list[str]) -> set[str]:
+    """Types that are meant; exit status 2 where a part fits none."""
+    if not parts:
+        return {SHORT[name] for name in USUAL}
+    found: set[str] = set()
+    for part in parts:
+        named = {kind for name, kind in SHORT.items() if part in name or part == kind}
+        if not named:
+            tell(f"--type: part of one of {', '.join(SHORT)}, got {part!r}")
+            raise typer.Exit(2)
+        found |= named
+    return found
+
+
+def _events(tail: Tail, *, wait: bool) -> Iterator[tuple[Event, int]]:
+    """Events, each with the Kafka timestamp of its message, ms."""
+    for message in tail.messages(wait=wait):
+        if message.value() is None:
+            continue
+        headers: Any = message.headers() or []
+        try:
+            event = decode(headers, message.value())
+        except MessageError as error:
+            kind = header(headers, "ce_type")
+            tell(f"{message.topic()}[{message.partition()}]@{message.offset()} {kind}: {error}")
+            continue
+        yield event, int(message.timestamp()[1])
+
+
+def _as_json(event: Event, told_at: int) -> None:
+    body = {"type": event.type, "told_at": told_at, **msgspec.to_builtins(event)}
+    sys.stdout.write(msgspec.json.encode(body).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _as_line(event: Event, told_at: int) -> None:
+    at, kind, text = told(event)
+    name = Text(f"{kind:<9}", style=_COLOURS.get(kind, ""))
+    about = event.stream or f"fleet {event.profile}"
+    when, id_ = (f"{moment(told_at)}  ", "dim"), (f"  {event.id[:8]}", "dim")
+    line = Text.assemble(when, name, " ", (about, "bold"), f"  {text}", id_)
+    if at is not None:
+        line.append(f"  at {moment(at)}", style="dim")
+    console.print(line, soft_wrap=True)
+
+
+_COLOURS = {
+    "retrain": "yellow",
+    "model": "green",
+    "training": "cyan",
+    "order": "magenta",
+    "judged": "blue",
+    "incident": "red",
+    "command": "bold",
+}
+
+
+def _judged(event: RetrainJudged) -> str:
+    saved = "" if event.saved is None else f", {event.saved:+.3g} saved a record"
+    return f"{event.version} against {event.parent_version}: {event.verdict}{saved}"
+
+
+def _evidence(event: Evidence) -> str:
+    loss = event.metrics.get("loss")
+    means = "" if loss is None else f", loss {loss:.4g}"
+    return f"{event.kind} of {event.records} records, {event.decision}{means}"
+
+
+def _spoke(event: RetrainRequested) -> str:
+    return ", ".join(dict.fromkeys(one.criterion for one in event.grounds if one.rejected))
+
+
+_WORDS: dict[type[Event], Callable[[Any], tuple[int | None, str, str]]] = {
+    RetrainRequested: lambda e: (e.decided_at, "retrain", f"{e.reason}: {_spoke(e)}"),
+    VersionOrdered: lambda e: (e.decided_at, "order", f"{e.action}: {e.detail or e.reason}"),
+    ModelPublished: lambda e: (None, "model", f"{e.version} {e.action} ({e.kind})"),
+    CandidateTrained: lambda e: (
+        None,
+        "candidate",
+        f"{e.version} is on trial against {e.parent_version}",
+    ),
+    TrainingFinished: lambda e: (
+        None,
+        "training",
+        " ".join(filter(None, (e.outcome, e.version, e.reason, e.detail))),
+    ),
+    RetrainJudged: lambda e: (e.judged_at, "judged", _judged(e)),
+    FleetIncident: lambda e: (
+        e.closed_at or e.opened_at,
+        "incident",
+        f"{e.action}: {e.moved} of {e.observed} streams",
+    ),
+    Command: lambda e: (None, "command", f"{e.action} by {e.who}: {e.why}"),
+    CommandAnswered: lambda e: (e.answered_at, "answer", f"{e.action} {e.outcome}: {e.detail}"),
+    Evidence: lambda e: (e.closed_at, "evidence", _evidence(e)),
+    StreamStatus: lambda e: (e.event_time, "status", f"{e.state}, model {e.model_version}"),
+}
+
+
+def told(event: Event) -> tuple[int | None, str, str]:
+    """An event in a line: its event time in ms or None, a word, and what it says."""
+    return _WORDS[type(event)](event)
