@@ -64,7 +64,7 @@ class _LazyGroup(TyperGroup):
         return name, command, rest
 
 
-app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False)
+app = typer.Typer(cls=_LazyGroup, no_args_is_help=True)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001

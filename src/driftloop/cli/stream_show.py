@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from driftloop.cli.completion import complete_stream
 from driftloop.cli.view import (
     STATES,
     Config,
@@ -30,7 +31,12 @@ _MARKS = 40
 
 
 def show(
-    stream: Annotated[str, typer.Argument(help="The stream: a topic, or topic:partition.")],
+    stream: Annotated[
+        str,
+        typer.Argument(
+            help="The stream: a topic, or topic:partition.", autocompletion=complete_stream
+        ),
+    ],
     *,
     limit: Annotated[int, typer.Option(min=1, help="Rows of each table.")] = 8,
     json: Json = False,

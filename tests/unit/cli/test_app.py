@@ -117,3 +117,28 @@ def test_a_folder_that_cannot_be_made_is_told_by_the_demo(tmp_path: Path) -> Non
     assert ended.returncode == 2
     assert "--out" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("driftloop str", "streams"),
+        ("driftloop events ", "follow"),
+        ("driftloop streams --ne", "--need"),
+        ("driftloop models sh", "show"),
+    ],
+)
+def test_the_shell_completes_groups_commands_and_options(words: str, expected: str) -> None:
+    environment = {
+        "_DRIFTLOOP_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    found = subprocess.run(
+        [Path(sys.executable).with_name("driftloop")],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert expected in found.stdout.split()
