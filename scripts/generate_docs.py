@@ -44,6 +44,7 @@ from driftloop.settings.render import literal
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, its folder alone is there
 
 from scripts.criteria_page import criteria, detectors, presets
+from scripts.metrics_page import metrics
 
 DOCS = Path(__file__).parents[1] / "docs"
 _MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -435,6 +436,7 @@ _PARTS = {
     "criteria": criteria,
     "presets": presets,
     "detectors": detectors,
+    "metrics": metrics,
 }
 
 

@@ -16,11 +16,18 @@ from typing import Literal, get_args
 
 Part = Literal["monitor", "trainer", "scorer", "demo"]
 PARTS: tuple[str, ...] = get_args(Part)
+_beaten: dict[str, float] = {}
 
 
 def heartbeat_file(home: Path, part: str) -> Path:
     """Where `part` leaves its heartbeat."""
     return home / f"{part}.alive"
+
+
+def age_of(part: str, clock: Callable[[], float] = time.monotonic) -> float | None:
+    """Seconds since `part` beat in this process; None if it never did."""
+    last = _beaten.get(part)
+    return None if last is None else max(clock() - last, 0.0)
 
 
 class Heartbeat:
@@ -44,6 +51,7 @@ class Heartbeat:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.file = heartbeat_file(home, part)
+        self._part = part
         self._every = every
         self._clock = clock
         self._wall = wall
@@ -56,7 +64,7 @@ class Heartbeat:
             Whether the file was written: false when the last write is younger than `every`, or
             the disk refused (a full disk must not end the part that it is meant to watch).
         """
-        now = self._clock()
+        now = _beaten[self._part] = self._clock()
         if now < self._next:
             return False
         self._next = now + self._every

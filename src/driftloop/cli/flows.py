@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -10,19 +11,22 @@ import structlog
 import typer
 from rich.console import Console
 
-from driftloop import __version__
+from driftloop import __version__, logs
 from driftloop.cli.settings import load_checked
 from driftloop.engine import stop
-from driftloop.errors import KafkaUnavailableError
+from driftloop.errors import DriftloopError, KafkaUnavailableError
 from driftloop.heartbeat import Heartbeat, Part
 from driftloop.kafka.topics import driftloop_topics, ensure_topics, partition_counts
 from driftloop.kafka.waiting import wait_for_kafka
-from driftloop.settings import Settings
+from driftloop.settings import Settings, load_settings
 from driftloop.settings.base import is_address
 from driftloop.settings.kinds import unknown_kinds
 from driftloop.settings.load import FILE_VARIABLE
 
+LOOPBACK = "127.0.0.1"
 _ANSWER_SECONDS = 15.0
+_LAST_PORT = 65535
+_SERVE_VARIABLE = "DRIFTLOOP_SERVE"
 
 _log = structlog.get_logger(__name__)
 console = Console(stderr=True, highlight=False)
@@ -43,7 +47,8 @@ Addresses = Annotated[
     typer.Option(help="host:port of all processes of that cluster, ';' between them."),
 ]
 Metrics = Annotated[
-    str, typer.Option(help="HOST:PORT on which Prometheus metrics are served; off by default.")
+    str,
+    typer.Option(help="HOST:PORT of /metrics, /healthz and /readyz; default telemetry.metrics."),
 ]
 
 
@@ -139,20 +144,59 @@ def _refuse(option: str, rule: str) -> NoReturn:
     raise typer.BadParameter(rule, param_hint=option)
 
 
-def serve_metrics(where: str) -> None:
-    """Serve this process's metrics at ``HOST:PORT``, or nowhere for an empty text.
+def serve(where: str, part: Part, settings: Settings, processes: int = 1) -> None:
+    """Serve this process's metrics and probes at ``HOST:PORT``, or nowhere for an empty text.
+
+    Args:
+        where: As ``--metrics`` gives it; empty for what the settings say.
+        part: The part.
+        settings: The configuration.
+        processes: Of several on this machine, none of which is this one, each serves at a port of
+            its own: see `begin`.
 
     Raises:
         typer.BadParameter: The text has another form, or nothing can listen there.
     """
+    where = where or settings.telemetry.metrics
     if not where:
         return
     if not is_address(where if where.rpartition(":")[0] else f"localhost{where}"):
         _refuse("--metrics", f"HOST:PORT, as 127.0.0.1:9464, got {where!r}")
-    from prometheus_client import start_http_server  # noqa: PLC0415  # only where asked for
-
-    host, _, port = where.rpartition(":")
+    host, _, text = where.rpartition(":")
+    host, port = host.strip("[]") or LOOPBACK, int(text)
+    if processes > 1:
+        if port + processes - 1 > _LAST_PORT:
+            _refuse("--metrics", f"a port that leaves room for {processes} processes, got {port}")
+        os.environ[_SERVE_VARIABLE] = json.dumps([host, port, part])
+        return
     try:
-        start_http_server(int(port), addr=host.strip("[]") or "127.0.0.1")
+        _listen(host, port, part, settings)
     except OSError as error:
         _refuse("--metrics", f"an address that is free to listen on, got {where!r} ({error})")
+
+
+def begin(number: int) -> None:
+    """First of all in process `number` of several that a command has started.
+
+    Raises:
+        DriftloopError: Nothing can listen at the process's port.
+    """
+    logs.configure()
+    text = os.environ.get(_SERVE_VARIABLE)
+    if text is None:
+        return
+    host, port, part = json.loads(text)
+    try:
+        _listen(host, port + number, part, load_settings())
+    except OSError as error:
+        place = f"{host}:{port + number}"
+        _log.error("metrics.address_in_use", process=number, address=place, error=str(error))
+        raise DriftloopError(
+            f"process {number} cannot serve metrics at {place}: {error}"
+        ) from error
+
+
+def _listen(host: str, port: int, part: Part, settings: Settings) -> None:
+    from driftloop.telemetry.server import Probes, Server  # noqa: PLC0415  # only where asked for
+
+    Server(host, port, Probes(part, settings.telemetry.ready_lag), part)

@@ -19,7 +19,7 @@ from driftloop.cli.flows import (
     console,
     load,
     ready,
-    serve_metrics,
+    serve,
     started,
 )
 from driftloop.engine.run import run_flow
@@ -45,7 +45,7 @@ def monitor(
     members = cluster(processes, process_id, addresses)
     logs.configure()
     settings = load(config, models=False)  # it requests models, and needs none
-    serve_metrics(metrics)
+    serve(metrics, "monitor", settings, processes)
     ready("monitor", settings)
     # Aside: a store that does not answer must not hold the streams back.
     threading.Thread(target=check, args=(settings,), name="driftloop-store", daemon=True).start()
@@ -68,5 +68,5 @@ def monitor(
         epoch_seconds=settings.monitor.epoch.total_seconds(),
         process_id=process_id,
         addresses=members,
-        setup="driftloop.logs:configure",
+        setup="driftloop.cli.flows:begin",
     )

@@ -19,7 +19,7 @@ from driftloop.cli.flows import (
     console,
     load,
     ready,
-    serve_metrics,
+    serve,
     started,
 )
 from driftloop.engine.run import run_flow
@@ -45,7 +45,7 @@ def scorer(
     members = cluster(processes, process_id, addresses)
     logs.configure()
     settings = load(config)
-    serve_metrics(metrics)
+    serve(metrics, "scorer", settings, processes)
     ready("scorer", settings)
     if console.is_terminal:
         console.print(
@@ -64,5 +64,5 @@ def scorer(
         epoch_seconds=settings.monitor.epoch.total_seconds(),
         process_id=process_id,
         addresses=members,
-        setup="driftloop.logs:configure",
+        setup="driftloop.cli.flows:begin",
     )

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from driftloop import logs
 from driftloop.cli.extras import need
-from driftloop.cli.flows import Config, Metrics, console, load, serve_metrics
+from driftloop.cli.flows import Config, Metrics, console, load, serve
 from driftloop.errors import Fault, SettingsError, StoreError
 from driftloop.heartbeat import Heartbeat
 from driftloop.kafka.waiting import wait_for_kafka
@@ -59,7 +59,7 @@ def trainer(
     # On a terminal a line a batch takes the place of a line a request.
     logs.configure(level="warning" if sys.stderr.isatty() else None)
     settings = load(config)
-    serve_metrics(metrics)
+    serve(metrics, "trainer", settings)
     asked: list[int] = []
     services: list[TrainerService] = []
 

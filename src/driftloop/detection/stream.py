@@ -396,7 +396,12 @@ class StreamTracker:
     def _counted(self) -> Counters:
         late = self._merger.late if self._merger is not None else 0
         counters = self.counters
-        return replace(counters, records=counters.records + late, late=counters.late + late)
+        return replace(counters, records=counters.records + late, late=self.late)
+
+    @property
+    def late(self) -> int:
+        """Records so far that came after their window had closed."""
+        return self.counters.late + (self._merger.late if self._merger is not None else 0)
 
     # Control
 

@@ -26,6 +26,8 @@ _SETTLE_SECONDS = 0.1
 _CONFIRM_SECONDS = 1.0
 _LOOKS_ABSENT = 2
 _REPEAT_SECONDS = 30.0
+# A reading counts for so many looks, and at least so many seconds.
+_FRESH_LOOKS, _FRESH_SECONDS = 4, 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -139,7 +141,7 @@ class Discovery:
         places = self._resolved(places)
         with hub.lock:
             hub.assign(places)
-        measure(hub)
+        measure(hub, max(_FRESH_LOOKS * self._seconds, _FRESH_SECONDS))
         return _CONFIRM_SECONDS if unsure else self._seconds
 
     def _resolved(self, places: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:

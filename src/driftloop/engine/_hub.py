@@ -18,6 +18,7 @@ from driftloop.engine._shard import Change, Fetched, Positions, Shard, Topic
 from driftloop.errors import KafkaError
 from driftloop.kafka import codes
 from driftloop.logs import client_logger
+from driftloop.telemetry.readiness import READINESS, Reading
 
 _IDLE_FIRST, _IDLE_MOST = 0.002, 0.05
 # A part without records looks again after this time, while others keep the hub busy.
@@ -87,6 +88,7 @@ class Hub:
         self.suspects: set[str] = set()
         self.failure: Exception | None = None
         self.alarm = threading.Event()
+        self.reading: Reading | None = None
         self._max_records = max_records
         self._epoch_records = epoch_records
         self._epoch_bytes = epoch_bytes
@@ -104,6 +106,7 @@ class Hub:
             },
             logger=client_logger(),
         )
+        READINESS.watch_source(name, lambda: self.reading)
 
     def register(self, index: int, resume: Positions | None) -> Shard:
         """A shard whose topics this process reads from now on."""
@@ -128,7 +131,8 @@ class Hub:
         """Leave the cluster."""
         with self.lock:
             self.consumer.close()
-        for gauge in (_metrics.TOPICS, _metrics.PARTITIONS, _metrics.LAG):
+        READINESS.forget(self.name)
+        for gauge in _metrics.OF_TOPICS:
             gauge.labels(self.name).set(0)
 
     def next_wake(self) -> datetime:

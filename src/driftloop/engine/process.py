@@ -25,7 +25,7 @@ def main(spec: str) -> int:
         try:
             if task["setup"]:
                 module, _, name = task["setup"].rpartition(":")
-                getattr(__import__(module, fromlist=[name]), name)()
+                getattr(__import__(module, fromlist=[name]), name)(task["process_id"])
             run_process(
                 build(task["flow"], task["arguments"]),
                 workers=task["workers"],

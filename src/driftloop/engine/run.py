@@ -59,7 +59,8 @@ def run_flow(
         process_id: This process's number in a cluster whose processes are started elsewhere; each
             has a recovery folder of its own then.
         addresses: ``host:port`` of all processes of that cluster, in the order of their numbers.
-        setup: ``module:function`` called first in each started process, as to configure logging.
+        setup: ``module:function`` called first in each started process with its number, as to
+            configure logging.
 
     Raises:
         RecoveryError: The recovery folder does not fit, or is in use.

@@ -116,7 +116,8 @@ class SinkPart(StatefulSinkPartition[Outgoing, None]):
             DeliveryError: A message was not acknowledged; names topic, key and reason.
         """
         try:
-            self._ledger.settle()
+            with _metrics.SETTLE.time():
+                self._ledger.settle()
         except DeliveryError as error:
             self._tell(error)
             raise

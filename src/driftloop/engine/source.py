@@ -17,6 +17,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from driftloop.engine import stop
 from driftloop.engine._discovery import Discovery
+from driftloop.engine._epochs import Epochs
 from driftloop.engine._hub import Hub
 from driftloop.engine._shard import Change, Fetched, Positions, Shard
 from driftloop.engine._topics import TopicCatalog
@@ -96,6 +97,7 @@ class StreamSource(FixedPartitionedSource[StreamBatch | Lifecycle, Positions | N
         """One shard; the first that is built in a process starts the consumer."""
         del step_id
         with self._lock:
+            first = self._hub is None or self._discovery is None
             if self._hub is None or self._discovery is None:
                 self._hub = Hub(
                     self._client,
@@ -116,7 +118,9 @@ class StreamSource(FixedPartitionedSource[StreamBatch | Lifecycle, Positions | N
             shard = self._hub.register(int(for_part), resume_state)
             self._discovery.hurry()
             self._parts += 1
-            return StreamPart(self._hub, shard, resume_state, self._release, self._on_poll)
+            # All parts of a process go through the same epochs: one of them measures.
+            epochs = Epochs(self._name) if first else None
+            return StreamPart(self._hub, shard, resume_state, self._release, self._on_poll, epochs)
 
     def _release(self) -> None:
         with self._lock:
@@ -156,9 +160,11 @@ class StreamPart(StatefulSourcePartition[StreamBatch | Lifecycle, Positions | No
         resume: Positions | None,
         release: Callable[[], None],
         on_poll: Callable[[], object] | None = None,
+        epochs: Epochs | None = None,
     ) -> None:
         self._hub = hub
         self._on_poll = on_poll
+        self._epochs = epochs
         self._shard = shard
         self._positions: Positions = {
             name: (topic_id, dict(offsets)) for name, (topic_id, offsets) in (resume or {}).items()
@@ -184,6 +190,8 @@ class StreamPart(StatefulSourcePartition[StreamBatch | Lifecycle, Positions | No
         if self._closed_epoch:
             # Called again, so all steps have done with the epoch before.
             self._closed_epoch = False
+            if self._epochs is not None:
+                self._epochs.resume()
             self._shard.done += self._emitted
             self._shard.done_bytes += self._emitted_bytes
             self._emitted = self._emitted_bytes = 0
@@ -242,6 +250,8 @@ class StreamPart(StatefulSourcePartition[StreamBatch | Lifecycle, Positions | No
     def snapshot(self) -> Positions | None:
         """Topic ids and next offsets of what was emitted; None before the first look."""
         self._closed_epoch = True
+        if self._epochs is not None:
+            self._epochs.end()
         if not self._started:
             return None
         return {

@@ -36,6 +36,7 @@ from driftloop.models.listing import (
     stream_folders,
     stream_of,
 )
+from driftloop.models.measures import measured
 from driftloop.models.retention import Held, Judged, plan
 from driftloop.settings import StoreSettings
 
@@ -61,6 +62,7 @@ class ModelStore:
         self._keep, self._grace = settings.keep, settings.grace.total_seconds()
         self._now = now
 
+    @measured("save")
     def save(self, stream: str, version: str, artifact: ModelArtifact) -> tuple[str, str]:
         """Write an artifact.
 
@@ -110,6 +112,7 @@ class ModelStore:
             return "same" if same and young else "other"
         return "other"
 
+    @measured("probe")
     def probe(self) -> None:
         """Write a small file and remove it.
 
@@ -118,6 +121,7 @@ class ModelStore:
         """
         files.probe(self._fs, self._root)
 
+    @measured("reach")
     def reach(self) -> None:
         """See that the store can be read; it need not exist yet.
 
@@ -145,6 +149,7 @@ class ModelStore:
                     found.append((one.uri, sha256(manifest)))
         return found
 
+    @measured("load")
     def load(self, uri: str, digest: str) -> ModelArtifact:
         """Read and verify an artifact.
 

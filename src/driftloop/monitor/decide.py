@@ -22,7 +22,7 @@ def log_requests(events: Iterable[Event]) -> None:
     """Count and log the few decisions that matter."""
     for event in events:
         if isinstance(event, RetrainRequested):
-            metrics.RETRAINS.labels(event.reason).inc()
+            metrics.RETRAINS.labels(event.profile, event.reason).inc()
             _log.info(
                 "monitor.retrain_requested",
                 stream=event.stream,

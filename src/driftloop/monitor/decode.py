@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from driftloop.engine.items import ControlItem, Lifecycle, StreamBatch
@@ -61,7 +62,7 @@ class Decoder:
         )
         metrics.RECORDS.inc(len(rows))
         if dead:
-            metrics.DEAD_LETTERS.inc(len(dead))
+            _count(dead)
             out.extend(dead)
         stream = StreamName(
             stream_of(batch.topic, batch.partition, profile.partitions), batch.topic, name
@@ -75,6 +76,11 @@ class Decoder:
         for partition in parts:
             stream = stream_of(item.topic, partition, profile.partitions)
             yield stream, Life(StreamName(stream, item.topic, name), item.kind)
+
+
+def _count(letters: Iterable[DeadLetter]) -> None:
+    for reason, count in Counter(one.reason for one in letters).items():
+        metrics.DEAD_LETTERS.labels(reason).inc(count)
 
 
 def _bytes(key: bytes | str | None) -> bytes | None:
@@ -92,9 +98,12 @@ class ControlDecoder:
         out: list[Decoded] = []
         for item in items:
             if isinstance(item, DeadLetter):
+                _count([item])
                 out.append(item)
                 continue
             event = item.event
+            if event is not None:
+                metrics.CONTROL.labels(type(event).__name__).inc()
             if not isinstance(
                 event, ModelPublished | CandidateTrained | TrainingFinished | Command
             ):

@@ -36,7 +36,7 @@ class Router:
     def event(self, keyed: tuple[str, Event]) -> tuple[str, Outgoing]:
         """An event of a stream or a fleet."""
         event = keyed[1]
-        metrics.EVENTS.labels(type(event).__name__).inc()
+        _count(event)
         message = encode(event, source="driftloop/monitor")
         topic = self._topics[type(event)]
         return event.stream or event.profile, Outgoing(
@@ -47,3 +47,15 @@ class Router:
         """A record that could not be read."""
         message = to_message(letter)
         return letter.topic, Outgoing(self._dlq, message.key, message.value, message.headers)
+
+
+def _count(event: Event) -> None:
+    metrics.EVENTS.labels(type(event).__name__).inc()
+    if isinstance(event, Evidence):
+        metrics.DECISIONS.labels(event.kind, event.decision).inc()
+    elif isinstance(event, StreamStatus):
+        metrics.OVERVIEW.take(event)
+    elif isinstance(event, VersionOrdered):
+        metrics.ORDERS.labels(event.action, event.reason).inc()
+    elif isinstance(event, RetrainJudged):
+        metrics.JUDGED.labels(event.verdict).inc()

@@ -43,6 +43,7 @@ class FleetLogic(StreamLogic):
         """Decide, and log the few decisions that matter."""
         events = state.take(item.item)
         log_requests(events)
+        metrics.OPEN_INCIDENT.labels(item.name.profile).set(state.in_incident)
         for event in events:
             if isinstance(event, FleetIncident):
                 metrics.INCIDENTS.labels(event.action).inc()

@@ -13,6 +13,7 @@ from driftloop.engine.control import ControlSource
 from driftloop.engine.sink import KafkaSink
 from driftloop.engine.source import StreamSource
 from driftloop.heartbeat import Heartbeat
+from driftloop.monitor import metrics
 from driftloop.monitor.artifacts import Artifacts
 from driftloop.monitor.decide import DecideLogic
 from driftloop.monitor.decode import ControlDecoder, Decoder, dead_letter, keyed_item
@@ -21,6 +22,7 @@ from driftloop.monitor.fleet import FleetLogic, by_profile, is_for_fleet
 from driftloop.monitor.referee import RefereeLogic, is_for_referee
 from driftloop.monitor.test import TestLogic
 from driftloop.monitor.track import TrackLogic
+from driftloop.policy.promise import needless_per_year
 from driftloop.settings import Settings, load_settings
 
 NAME = "driftloop-monitor"
@@ -31,6 +33,7 @@ def build_flow(settings: Settings) -> Dataflow:
     monitor, topics = settings.monitor, settings.topics
     client = settings.kafka.client()
     own = set(topics.names.values())
+    metrics.OVERVIEW.promise(promises(settings))
 
     flow = Dataflow(NAME)
     streams = StreamSource(
@@ -79,6 +82,19 @@ def build_flow(settings: Settings) -> Dataflow:
     )
     op.output("emit", outgoing, KafkaSink(client))
     return flow
+
+
+def promises(settings: Settings) -> dict[str, float]:
+    """Needless retrains of a stream in a year, of each profile whose policy promises a number.
+
+    Where error is controlled over the fleet, a share is promised, and no number.
+    """
+    return {
+        name: needless
+        for name, profile in settings.profiles.items()
+        if (needless := needless_per_year(profile.policy)) is not None
+        and profile.fleet.control == "stream"
+    }
 
 
 def flow() -> Dataflow:

@@ -8,6 +8,7 @@ import structlog
 
 from driftloop.detection.outputs import Clock, Output, StateChanged
 from driftloop.detection.stream import StreamTracker
+from driftloop.monitor import metrics
 from driftloop.monitor.decode import refused
 from driftloop.monitor.items import Control, Life, Records, Tracked, TrackItem
 from driftloop.monitor.stateful import StreamLogic
@@ -31,8 +32,9 @@ class TrackLogic(StreamLogic):
         if isinstance(item, Records):
             why = refused(state.profile, item.partitions)
             if not why:
-                before = state.newest_ts
+                before, late = state.newest_ts, state.late
                 outputs = state.records(item.rows, item.partitions, item.dead_letters)
+                metrics.LATE.inc(max(state.late - late, 0))
                 self._tell_clock(state, before, outputs)
             elif not state.refused:
                 state.refused = True

@@ -23,7 +23,6 @@ import msgspec
 import structlog
 from bytewax.dataflow import Dataflow
 from bytewax.operators import KeyedStream, StatefulBatchLogic
-from prometheus_client import Counter
 
 from driftloop.engine import stop
 from driftloop.engine.control import ControlSource
@@ -37,6 +36,7 @@ from driftloop.kafka.dead_letters import to_message
 from driftloop.messages import ModelPublished
 from driftloop.models import ModelArtifact, ModelStore
 from driftloop.records import DeadLetter
+from driftloop.scorer import metrics
 from driftloop.scorer.known import KnownVersions
 from driftloop.scorer.routing import Router
 from driftloop.scorer.scoring import Batch, RecordScorer
@@ -48,9 +48,6 @@ LOADERS = 4
 """Threads of a process that load models while the old versions serve."""
 
 _log = structlog.get_logger(__name__)
-_records = Counter("driftloop_scorer_records", "Records written to stream topics.")
-_unpredicted = Counter("driftloop_scorer_unpredicted", "Of these, without a prediction.")
-_rejected = Counter("driftloop_scorer_dead_letters", "Records that could not be read.")
 
 State = tuple[bytes | None, bytes | None]
 Item = Batch | ControlItem
@@ -140,16 +137,16 @@ class ScoreLogic(StatefulBatchLogic[Item, Outgoing, State]):
             _log.error("scorer.cannot_predict", stream=self._stream, error=str(error))
             model = None
             scored, letters = self._scorer.score(batch, None)
-        _records.inc(len(scored))
+        metrics.RECORDS.inc(len(scored))
         if model is None:
-            _unpredicted.inc(len(scored))
-        _rejected.inc(len(letters))
+            metrics.UNPREDICTED.inc(len(scored))
         out = [Outgoing(route.stream, key, value, []) for key, value in scored]
         return out + [dead_letter(letter, self._shared.dlq) for letter in letters]
 
 
 def dead_letter(letter: DeadLetter, topic: str) -> Outgoing:
     """A dead letter on its way out."""
+    metrics.DEAD_LETTERS.labels(letter.reason).inc()
     return Outgoing(topic, *to_message(letter))
 
 

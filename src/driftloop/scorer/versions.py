@@ -11,19 +11,17 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 
 import structlog
-from prometheus_client import Counter
 
 from driftloop.errors import DriftloopError
 from driftloop.messages import ModelPublished
 from driftloop.models import ModelArtifact
+from driftloop.scorer import metrics
 
 ATTEMPTS = 5
 FIRST_DELAY = 0.5
 """Seconds before the second attempt; twice as long before each further one."""
 
 _log = structlog.get_logger(__name__)
-_swaps = Counter("driftloop_scorer_swaps", "Model versions that took over.")
-_failures = Counter("driftloop_scorer_load_failures", "Attempts to load a model that failed.")
 
 Load = Callable[[str, str], ModelArtifact]
 """From URI and sha256 to a verified artifact; raises a `DriftloopError` or OSError."""
@@ -110,7 +108,7 @@ class VersionFollower:
         if error is None:
             old = self.serving.version if self.serving else None
             self._model, self.serving, self.coming = future.result(), event, None
-            _swaps.inc()
+            metrics.SWAPS.inc()
             _log.info(
                 "scorer.version_serves", stream=self._stream, version=event.version, before=old
             )
@@ -139,7 +137,7 @@ class VersionFollower:
             self._future.exception()
 
     def _failed(self, event: ModelPublished, error: BaseException) -> None:
-        _failures.inc()
+        metrics.LOAD_FAILURES.inc()
         known = isinstance(error, DriftloopError | OSError)
         serving = self.serving.version if self.serving else None
         if self._attempts < ATTEMPTS:

@@ -24,6 +24,7 @@ from driftloop.settings.profile import (
     Profile,
     Training,
 )
+from driftloop.settings.telemetry import TelemetrySettings
 
 __all__ = [
     "DEFAULT_FILE",
@@ -41,6 +42,7 @@ __all__ = [
     "ScorerSettings",
     "Settings",
     "StoreSettings",
+    "TelemetrySettings",
     "TopicSettings",
     "TrainerBudget",
     "TrainerSettings",

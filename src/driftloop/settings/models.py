@@ -13,6 +13,7 @@ from driftloop.settings.base import SIZE_PATTERN, Duration, Section
 from driftloop.settings.policy import Policy
 from driftloop.settings.profile import Profile
 from driftloop.settings.secrets import resolve
+from driftloop.settings.telemetry import TelemetrySettings
 
 
 class KafkaSettings(Section):
@@ -259,6 +260,7 @@ class Settings(BaseSettings):
         scorer: The scorer.
         store: Where model artifacts lie.
         mlflow: An MLflow server that is told of versions.
+        telemetry: Metrics, probes and traces.
         policies: Policies by name, for profiles and for ``driftloop backtest --policy``.
         profiles: What the records of each group of topics mean; the first that matches counts.
     """
@@ -280,6 +282,7 @@ class Settings(BaseSettings):
     scorer: ScorerSettings = ScorerSettings()
     store: StoreSettings = StoreSettings()
     mlflow: MlflowSettings = MlflowSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     policies: dict[str, Policy] = Field(default={})
     profiles: dict[str, Profile] = {"default": Profile()}
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
-from prometheus_client import Counter
 
 from driftloop.errors import DriftloopError
 from driftloop.kafka.held import HeldVersions
@@ -20,6 +19,7 @@ from driftloop.messages import ModelPublished
 from driftloop.models import ModelStore
 from driftloop.models.retention import Held
 from driftloop.settings import Settings
+from driftloop.trainer import metrics
 from driftloop.trainer.orders import Answer
 from driftloop.trainer.work import Result
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from driftloop.trainer.mlflow_log import MlflowLog
 
 _MOST = 10_000
-_pruned = Counter("driftloop_trainer_pruned", "Folders of versions removed from the store.")
-_logged = Counter("driftloop_trainer_mlflow", "Versions by what became of their log.", ["result"])
 _log = structlog.get_logger(__name__)
 
 
@@ -82,7 +80,7 @@ class Afterwards:
         except queue.Full:
             _log.warning("trainer.afterwards_full", versions=len(published))
             if self._mlflow is not None:
-                _logged.labels("dropped").inc(len(published))
+                metrics.LOGGED.labels("dropped").inc(len(published))
 
     def close(self, seconds: float) -> None:
         """End; wait so long for what was taken.
@@ -119,7 +117,7 @@ class Afterwards:
         for stream in dict.fromkeys(event.stream for event in published):
             stays = held.of(stream, time.time()) if held is not None else Held()
             for judged in self._store.prune(stream, stays):
-                _pruned.inc()
+                metrics.PRUNED.inc()
                 _log.info(
                     "trainer.version_pruned",
                     stream=stream,
@@ -149,7 +147,7 @@ class Afterwards:
             mlflow.log(event, self._store.contents(event.uri, event.sha256))
 
         done = self._guarded("trainer.mlflow_failed", tell, stream=event.stream, event_id=event.id)
-        _logged.labels("logged" if done else "failed").inc()
+        metrics.LOGGED.labels("logged" if done else "failed").inc()
 
     def _guarded(self, name: str, work: Callable[[], None], **facts: str) -> bool:
         try:

@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError as ClientError
 from driftloop.errors import DeliveryError, KafkaError
 from driftloop.kafka import codes
 from driftloop.logs import client_logger
+from driftloop.trainer import metrics
 
 TRANSACTION_MS = 10_000
 _CALL_SECONDS = 5.0
@@ -144,6 +145,7 @@ class Publisher:
                 raise DeliveryError(f"a committed message was not acknowledged: {failures[0]}")
         except KafkaException as error:
             cause = error.args[0]
+            metrics.PRODUCE_ERRORS.labels(cause.name()).inc()
             _log.warning("trainer.transaction_failed", error=cause.name(), why=cause.str())
             if cause.txn_requires_abort():
                 return self._abort()

@@ -35,13 +35,21 @@ from driftloop.kafka.groups import group_members
 from driftloop.kafka.topics import driftloop_topics, ensure_topics, partition_counts
 from driftloop.logs import client_logger
 from driftloop.settings import Settings
+from driftloop.telemetry.readiness import READINESS
 from driftloop.trainer import publish
 from driftloop.trainer.afterwards import Afterwards, versions
 from driftloop.trainer.batch import Round, Served, outgoing, serve, serve_orders
+from driftloop.trainer.gpu import watch as watch_gpu
 from driftloop.trainer.history import History
 from driftloop.trainer.inbox import Inbox
 from driftloop.trainer.job import CancelledTrainingError, Check
-from driftloop.trainer.metrics import observe, observe_queue
+from driftloop.trainer.metrics import (
+    DEAD_LETTERS,
+    observe,
+    observe_answers,
+    observe_assignment,
+    observe_queue,
+)
 from driftloop.trainer.orders import tell
 from driftloop.trainer.pace import RETRY_SECONDS, Pace
 from driftloop.trainer.queue import Turns
@@ -104,6 +112,7 @@ class TrainerService:
         self._device = device_of(settings.trainer.device)
         self._trainer = Trainer(settings, self._device)
         self._heartbeat = Heartbeat(settings.home, "trainer")
+        watch_gpu(self._device)
         self._stopping = threading.Event()
         self.member = ""
         most = settings.trainer.max_requests
@@ -114,6 +123,8 @@ class TrainerService:
         self._ended: set[int] = set()
         self._paused = False
         self._shown = 0.0
+        self._lag = 0
+        self._caught_up = False  # since the last assignment
         self._work: _Work | None = None
         self._orders: _Work | None = None
         self._batch_next = False  # so that no flood of orders keeps batches from being chosen
@@ -152,6 +163,7 @@ class TrainerService:
             listeners=[self._worth.take],
         )
         consumer = self._subscribed()
+        READINESS.watch("requests", self._lacks)
         _log.info(
             "trainer.started",
             version=__version__,
@@ -166,6 +178,7 @@ class TrainerService:
         except _StoppedError:
             pass
         finally:
+            READINESS.forget("requests")
             self._abandon()
             consumer.close()
             if self._work is None and self._orders is None:
@@ -210,7 +223,7 @@ class TrainerService:
         began = time.monotonic()
         while not self._stopping.is_set():
             self._heartbeat.beat()
-            self._show()
+            self._show(consumer)
             self._make_room(consumer)
             message = consumer.poll(self._pace.patience(time.monotonic()))
             if message is not None and not self._receive(message):
@@ -231,12 +244,30 @@ class TrainerService:
                 return True
         return True
 
-    def _show(self) -> None:
+    def _show(self, consumer: Consumer) -> None:
         """Bring the metrics up to date, once a second."""
         now = time.monotonic()
         if now >= self._shown + _SHOW_SECONDS:
             self._shown = now
+            self._lag = observe_assignment(consumer, self._partitions())
+            self._caught_up = self._caught_up or self._drained
             observe_queue(self._inbox, self._worth.budget, self._settings.profiles, _now_ms())
+
+    def _lacks(self, most_lag: int) -> str:
+        """What is lacking for the trainer to be ready: its share of the requests, read to the end.
+
+        Versions and outcomes of a partition are read in the round that serves its first request.
+        """
+        if not self._inbox.assigned:
+            return f"group {self._settings.trainer.group}: no assignment yet"
+        if not self._caught_up:
+            return "the requests that wait are still being read"
+        if self._lag > most_lag:
+            return (
+                f"{self._lag} requests not read yet, at most {most_lag} are allowed "
+                "(telemetry.ready_lag)"
+            )
+        return ""
 
     def _make_room(self, consumer: Consumer) -> None:
         """Read no more while the inbox is full."""
@@ -314,6 +345,7 @@ class TrainerService:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
         self._inbox.assign(one.partition for one in partitions)
+        self._caught_up = self._caught_up and not partitions
         self._ended -= {one.partition for one in partitions}
         if self._paused and partitions:
             consumer.pause(partitions)
@@ -409,6 +441,8 @@ class TrainerService:
                 self._pace.retry(time.monotonic())
                 return True
             self._inbox.settle(plan)
+            for letter in (one.letter for one in plan.letters if one.letter):
+                DEAD_LETTERS.labels(letter.reason).inc()
         if not round_.orders:
             self._turns = served.turns
             more = served.more or bool(round_.overtaken)
@@ -416,6 +450,7 @@ class TrainerService:
         if served.done:
             answered = {one.event.id for one in tickets if one.event}
             tell(served.answers, answered)
+            observe_answers(served.answers, answered)
             if self._afterwards is not None:
                 self._afterwards.take(versions(kept, served.answers, answered))
             self._tell(round_, kept)

@@ -30,7 +30,7 @@ from driftloop.records import Columns
 from driftloop.settings import Profile, Settings
 from driftloop.settings.kinds import unknown_kinds
 from driftloop.statistics.losses import compute
-from driftloop.trainer import gate, warm
+from driftloop.trainer import gate, metrics, warm
 from driftloop.trainer.dataset import Dataset, job_of, plugin_job_of, split
 from driftloop.trainer.history import Current
 from driftloop.trainer.job import CancelledTrainingError, Check, Fitted, Job, seed_of
@@ -389,6 +389,7 @@ class Trainer:
         task.verdict = gate.judge(
             profile, newest, trivial, older=older, categories=data.held.categories
         )
+        metrics.GATE.labels(task.verdict.reason or "accepted").inc()
         if task.verdict.reason == "not-finite":
             raise TrainingError("diverged", task.verdict.detail)
 

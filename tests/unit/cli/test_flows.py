@@ -11,7 +11,8 @@ import typer
 from typer.testing import CliRunner
 
 from driftloop.cli import monitor, scorer, trainer
-from driftloop.cli.flows import cluster, serve_metrics
+from driftloop.cli.flows import cluster, serve
+from driftloop.settings import Settings
 
 TWO = "a:1;b:2"
 
@@ -69,4 +70,9 @@ def test_an_address_in_use_is_told() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(typer.BadParameter, match="free to listen on"):
-            serve_metrics(f"127.0.0.1:{taken.getsockname()[1]}")
+            serve(f"127.0.0.1:{taken.getsockname()[1]}", "monitor", Settings())
+
+
+def test_several_processes_need_a_port_each() -> None:
+    with pytest.raises(typer.BadParameter, match="room for 3 processes, got 65534"):
+        serve(":65534", "monitor", Settings(), 3)
