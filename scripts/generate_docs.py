@@ -29,6 +29,7 @@ from driftloop.messages import (
     FleetIncident,
     Ground,
     ModelPublished,
+    PartReported,
     RetrainJudged,
     RetrainRequested,
     StreamStatus,
@@ -274,6 +275,20 @@ def _version_examples() -> list[tuple[str, Event]]:
                 answered_at=1_767_225_600_000,
             ),
         ),
+        (
+            "status",
+            PartReported(
+                id=event_id("", "", "part", ["monitor", "node-1", 1_767_225_600_000]),
+                part="monitor",
+                instance="node-1",
+                state="ready",
+                version="0.1.0",
+                started_at=1_767_220_000_000,
+                reported_at=1_767_225_600_000,
+                every=10.0,
+                metrics={"records": 4_812_233.0, "records_per_second": 1212.4, "lag": 310.0},
+            ),
+        ),
     ]
 
 
@@ -387,7 +402,7 @@ def events() -> str:
         kind = type(event)
         first = (inspect.getdoc(kind) or "").splitlines()[0]
         cleanup = "compact" if role in {"models", "status"} else "delete"
-        key = "stream" if event.stream else "profile"
+        key = "stream" if event.stream else "profile" if event.profile else "part and its instance"
         lines += [
             f"### {kind.__name__}",
             "",

@@ -18,6 +18,7 @@ from driftloop.messages import (
     Ground,
     ModelPublished,
     OffsetRange,
+    PartReported,
     RetrainJudged,
     RetrainRequested,
     StreamStatus,
@@ -27,6 +28,7 @@ from driftloop.messages import (
 from driftloop.messages.commands import CommandOutcome
 from driftloop.messages.events import Outcome, State
 from driftloop.messages.grounds import Family
+from driftloop.messages.parts import PartName, PartState
 from driftloop.messages.versions import Judgement, OrderAction, OrderReason
 
 # From 1970 to 9999-12-31T23:59:59.999Z, the last time that RFC 3339 can name.
@@ -243,6 +245,19 @@ incidents = st.builds(
     p_value=maybe_numbers,
     detail=texts,
 )
+part_reports = st.builds(
+    PartReported,
+    id=ids,
+    part=st.sampled_from(PartName.__args__),
+    instance=texts,
+    state=st.sampled_from(PartState.__args__),
+    detail=texts,
+    version=texts,
+    started_at=times,
+    reported_at=times,
+    every=numbers,
+    metrics=metrics,
+)
 BY_TYPE: dict[type[Event], st.SearchStrategy[Event]] = {
     RetrainRequested: retrain_requests,
     ModelPublished: published_models,
@@ -255,6 +270,7 @@ BY_TYPE: dict[type[Event], st.SearchStrategy[Event]] = {
     CandidateTrained: candidates,
     VersionOrdered: orders,
     RetrainJudged: judgements,
+    PartReported: part_reports,
 }
 events: st.SearchStrategy[Event] = st.one_of(*BY_TYPE.values())
 headers = st.lists(

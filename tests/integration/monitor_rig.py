@@ -31,7 +31,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from driftloop.detection.stream import StreamTracker
 from driftloop.kafka.producer import CheckedProducer
 from driftloop.kafka.topics import driftloop_topics, ensure_topics
-from driftloop.messages import Event, StreamStatus, decode, encode
+from driftloop.messages import Event, PartReported, StreamStatus, decode, encode
 from driftloop.policy import StreamDecider, StreamTester
 from driftloop.records import RecordDecoder
 from driftloop.settings import Settings, load_settings
@@ -301,6 +301,7 @@ class Tail:
     """Everything written to some topics, in the order in which it is read."""
 
     def __init__(self, rig: MonitorRig, topics: Sequence[str]) -> None:
+        self.reports: list[PartReported] = []
         self.messages: list[Message] = []
         self._events: dict[str, list[Event]] = {}
         self._bodies: dict[str, set[bytes]] = {}
@@ -332,6 +333,9 @@ class Tail:
                 continue  # a dead letter
             value = message.value() or b""
             event = decode(message.headers(), value)
+            if isinstance(event, PartReported):
+                self.reports.append(event)
+                continue
             self._events.setdefault(event.stream, []).append(event)
             if isinstance(event, StreamStatus):
                 self._status[event.stream] = event

@@ -24,6 +24,7 @@ from driftloop.messages import (
     Evidence,
     FleetIncident,
     ModelPublished,
+    PartReported,
     RetrainJudged,
     RetrainRequested,
     StreamStatus,
@@ -39,7 +40,7 @@ console = Console(highlight=False)
 SHORT = {kind.removeprefix("driftloop.").removesuffix(".v1"): kind for kind in EVENT_TYPES}
 """Types by their short names."""
 
-USUAL = tuple(name for name in SHORT if name not in {"evidence", "stream.status"})
+USUAL = tuple(name for name in SHORT if name not in {"evidence", "stream.status", "part.reported"})
 """Followed unless others are named: what is said of every window would drown the rest."""
 
 
@@ -118,7 +119,7 @@ def _as_json(event: Event, told_at: int) -> None:
 def _as_line(event: Event, told_at: int) -> None:
     at, kind, text = told(event)
     name = Text(f"{kind:<9}", style=_COLOURS.get(kind, ""))
-    about = event.stream or f"fleet {event.profile}"
+    about = event.stream or (f"fleet {event.profile}" if event.profile else event.subject)
     when, id_ = (f"{moment(told_at)}  ", "dim"), (f"  {event.id[:8]}", "dim")
     line = Text.assemble(when, name, " ", (about, "bold"), f"  {text}", id_)
     if at is not None:
@@ -175,6 +176,7 @@ _WORDS: dict[type[Event], Callable[[Any], tuple[int | None, str, str]]] = {
     Command: lambda e: (None, "command", f"{e.action} by {e.who}: {e.why}"),
     CommandAnswered: lambda e: (e.answered_at, "answer", f"{e.action} {e.outcome}: {e.detail}"),
     Evidence: lambda e: (e.closed_at, "evidence", _evidence(e)),
+    PartReported: lambda e: (None, "part", " ".join(filter(None, (e.state, e.detail)))),
     StreamStatus: lambda e: (e.event_time, "status", f"{e.state}, model {e.model_version}"),
 }
 

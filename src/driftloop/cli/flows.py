@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, cast
 
 import structlog
 import typer
 from rich.console import Console
 
 from driftloop import __version__, logs
+from driftloop.cli.reporting import start_reporting
 from driftloop.cli.settings import load_checked
 from driftloop.engine import stop
 from driftloop.errors import DriftloopError, KafkaUnavailableError
 from driftloop.heartbeat import Heartbeat, Part
 from driftloop.kafka.topics import driftloop_topics, ensure_topics, partition_counts
 from driftloop.kafka.waiting import wait_for_kafka
+from driftloop.messages.parts import PartName
 from driftloop.settings import Settings, load_settings
 from driftloop.settings.base import is_address
 from driftloop.settings.kinds import unknown_kinds
@@ -27,6 +29,7 @@ LOOPBACK = "127.0.0.1"
 _ANSWER_SECONDS = 15.0
 _LAST_PORT = 65535
 _SERVE_VARIABLE = "DRIFTLOOP_SERVE"
+_PART_VARIABLE = "DRIFTLOOP_PART"
 
 _log = structlog.get_logger(__name__)
 console = Console(stderr=True, highlight=False)
@@ -144,7 +147,7 @@ def _refuse(option: str, rule: str) -> NoReturn:
     raise typer.BadParameter(rule, param_hint=option)
 
 
-def serve(where: str, part: Part, settings: Settings, processes: int = 1) -> None:
+def serve(where: str, part: PartName, settings: Settings, processes: int = 1) -> None:
     """Serve this process's metrics and probes at ``HOST:PORT``, or nowhere for an empty text.
 
     Args:
@@ -158,6 +161,10 @@ def serve(where: str, part: Part, settings: Settings, processes: int = 1) -> Non
         typer.BadParameter: The text has another form, or nothing can listen there.
     """
     where = where or settings.telemetry.metrics
+    if processes > 1:
+        os.environ[_PART_VARIABLE] = part
+    else:
+        start_reporting(part, settings)
     if not where:
         return
     if not is_address(where if where.rpartition(":")[0] else f"localhost{where}"):
@@ -182,6 +189,8 @@ def begin(number: int) -> None:
         DriftloopError: Nothing can listen at the process's port.
     """
     logs.configure()
+    if (part := os.environ.get(_PART_VARIABLE)) in {"monitor", "scorer"}:
+        start_reporting(cast("PartName", part), load_settings(), number)
     text = os.environ.get(_SERVE_VARIABLE)
     if text is None:
         return

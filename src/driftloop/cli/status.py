@@ -9,7 +9,7 @@ from rich.text import Text
 from driftloop.cli.view import STATES, Config, Json, View, age, console, moment, print_json, view
 from driftloop.errors import KafkaError
 from driftloop.kafka.groups import GroupState, group_state
-from driftloop.readmodel.rows import Fleet
+from driftloop.readmodel.rows import Fleet, PartRow
 from driftloop.settings import Settings
 
 app = typer.Typer(add_completion=False)
@@ -28,6 +28,7 @@ def status(*, json: Json = False, config: Config = None) -> None:
                     "note": found.note,
                     "fleet": fleet,
                     "budgets": budgets,
+                    "parts": found.queries.parts(),
                     "trainers": trainers if isinstance(trainers, str) else trainers._asdict(),
                     "store": found.settings.store.uri,
                 }
@@ -97,11 +98,28 @@ def _lines(found: View, fleet: Fleet, trainers: GroupState | str) -> list[tuple[
                 f"{fleet.rollbacks:,} rolled back by itself"
             ),
         ),
+        *(_part(one) for one in found.queries.parts()),
         ("trainers", trainers if isinstance(trainers, str) else _served(trainers, settings)),
         ("store", settings.store.uri),
         ("Kafka", settings.kafka.bootstrap_servers),
     ]
     return lines
+
+
+def _part(one: PartRow) -> tuple[str, Text | str]:
+    """A process, and how far it is."""
+    words = Text(one.state, style=_PART_STATES.get(one.state, "red"))
+    if one.records_per_second is not None and one.state != "stopped":
+        words.append(f"  {one.records_per_second:,.0f} records/s")
+    if one.lag is not None and one.state != "stopped":
+        words.append(f", {one.lag:,.0f} behind")
+    words.append(f"  {one.instance}, told {age(one.reported_at)} ago", style="dim")
+    if one.detail:
+        words.append(f"  {one.detail}", style="yellow")
+    return one.part, words
+
+
+_PART_STATES = {"ready": "green", "not-ready": "yellow", "stopped": "dim", "gone": "red"}
 
 
 def _served(trainers: GroupState, settings: Settings) -> str:

@@ -14,3 +14,8 @@ class Event(msgspec.Struct, kw_only=True, frozen=True):
     id: str
     stream: str
     profile: str
+
+    @property
+    def subject(self) -> str:
+        """Key of its message: the stream, or the profile of a fleet's event."""
+        return self.stream or self.profile

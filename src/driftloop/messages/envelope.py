@@ -25,6 +25,7 @@ from driftloop.messages.events import (
     TrainingFinished,
 )
 from driftloop.messages.identity import new_traceparent
+from driftloop.messages.parts import PartReported
 from driftloop.messages.versions import CandidateTrained, RetrainJudged, VersionOrdered
 
 SOURCE = "driftloop"
@@ -35,7 +36,7 @@ _decoders = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.item
 
 
 class Envelope(NamedTuple):
-    """A Kafka message that holds an event: key is the stream, or the profile of a fleet's event."""
+    """A Kafka message that holds an event: key is the event's subject."""
 
     key: bytes
     value: bytes
@@ -64,6 +65,8 @@ def _time_ms(event: Event) -> int | None:
             return event.decided_at
         case RetrainJudged():
             return event.judged_at
+        case PartReported():
+            return event.reported_at
         case FleetIncident():
             return event.opened_at if event.closed_at is None else event.closed_at
     return None
@@ -87,7 +90,7 @@ def encode(event: Event, *, source: str = SOURCE, traceparent: str = "") -> Enve
     'pin'
     """
     trace = (traceparent or new_traceparent(event.id)).encode()
-    subject = (event.stream or event.profile).encode()
+    subject = event.subject.encode()
     headers: Headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", event.id.encode()),

@@ -12,6 +12,7 @@ import msgspec
 from driftloop.messages.base import Event
 from driftloop.messages.commands import Command, CommandAnswered
 from driftloop.messages.grounds import Cost, EventTime, Ground
+from driftloop.messages.parts import PartReported
 from driftloop.messages.ranges import RangeText
 from driftloop.messages.versions import CandidateTrained, RetrainJudged, VersionOrdered
 
@@ -274,5 +275,6 @@ EVENT_TYPES: dict[str, type[Event]] = {
         CandidateTrained,
         VersionOrdered,
         RetrainJudged,
+        PartReported,
     )
 }

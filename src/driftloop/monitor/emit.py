@@ -39,9 +39,7 @@ class Router:
         _count(event)
         message = encode(event, source="driftloop/monitor")
         topic = self._topics[type(event)]
-        return event.stream or event.profile, Outgoing(
-            topic, message.key, message.value, message.headers
-        )
+        return event.subject, Outgoing(topic, message.key, message.value, message.headers)
 
     def dead_letter(self, letter: DeadLetter) -> tuple[str, Outgoing]:
         """A record that could not be read."""

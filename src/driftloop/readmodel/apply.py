@@ -17,6 +17,7 @@ from driftloop.messages import (
     Evidence,
     FleetIncident,
     ModelPublished,
+    PartReported,
     RetrainJudged,
     RetrainRequested,
     StreamStatus,
@@ -120,6 +121,16 @@ _ANSWER = _upsert(
 )
 
 
+PART_FIGURES = ("records", "records_per_second", "lag", "queue")
+"""Figures of a part's report that are columns."""
+
+_PART = _upsert(
+    "parts",
+    ("part", "instance"),
+    ("state", "detail", "version", "started_at", "reported_at", "every", *PART_FIGURES),
+)
+
+
 class Applier:
     """Writes events through one connection, inside a transaction of the caller's.
 
@@ -141,13 +152,15 @@ class Applier:
             FleetIncident: self._incident,
             Command: self._command,
             CommandAnswered: self._answered,
+            PartReported: self._part,
         }
 
     def apply(self, event: Event, where: Where) -> None:
         """Take an event in; one that comes twice counts once."""
         if event.stream:
             self._touch(event.stream)
-        if not isinstance(event, StreamStatus | Evidence) and not self._keep(event, where):
+        lasts = not isinstance(event, StreamStatus | Evidence | PartReported)
+        if lasts and not self._keep(event, where):
             return
         self._handlers[type(event)](event, where)
 
@@ -306,6 +319,12 @@ class Applier:
                 "WHERE c.id = ?1 AND requests.id IN (c.request_id, ?2)",
                 (event.command_id, event.led_to[0] if event.led_to else None),
             )
+
+    def _part(self, event: PartReported, where: Where) -> None:
+        del where
+        row = (event.part, event.instance, event.state, event.detail, event.version)
+        told = [event.metrics.get(name) for name in PART_FIGURES]
+        self._db.execute(_PART, (*row, event.started_at, event.reported_at, event.every, *told))
 
     def prune(self) -> None:
         """Drop what is more than `KEPT` windows old, of the streams in ``touched``."""

@@ -20,6 +20,7 @@ from driftloop.readmodel.rows import (
     Fleet,
     IncidentRow,
     LetterRow,
+    PartRow,
     RequestRow,
     Row,
     StreamRow,
@@ -31,6 +32,9 @@ from driftloop.settings import Settings
 
 DAY_MS = 24 * 3600 * 1000
 YEAR_MS = 365.25 * DAY_MS
+
+SILENT_AFTER = 3.0
+"""Times a part's usual pause between reports after which it counts as gone."""
 
 SORTS: dict[str, str] = {
     "need": "need DESC, stream",
@@ -307,6 +311,20 @@ class Queries:
             newest=sums[6],
             told_at=sums[7],
         )
+
+    def parts(self, *, now_ms: int | None = None) -> list[PartRow]:
+        """Processes that said something in the last week; `now_ms` is the wall clock."""
+        now = round(time.time() * 1000) if now_ms is None else now_ms
+        found = self._all(
+            "SELECT * FROM parts WHERE reported_at > ? ORDER BY part, instance", [now - 7 * DAY_MS]
+        )
+        return [
+            PartRow(**{**dict(row), "state": "gone", "detail": "killed, or cut off from Kafka"})
+            if row["state"] != "stopped"
+            and now - row["reported_at"] > SILENT_AFTER * 1000 * row["every"]
+            else PartRow(**dict(row))
+            for row in found
+        ]
 
     def budgets(self) -> list[Budget]:
         """What each profile with a budget has used of it."""

@@ -303,3 +303,28 @@ class Budget(Row, kw_only=True, frozen=True):
     day_ms: int
     used: int
     budget: int
+
+
+class PartRow(Row, kw_only=True, frozen=True):
+    """A process of Driftloop, as it last said.
+
+    Attributes:
+        state: ``ready``, ``not-ready``, ``stopped``; or ``gone``: it has been silent for three
+            times as long as it should have been.
+        records_per_second: Since its report before.
+        lag: Records that it has still to read.
+        queue: Requests that wait for a trainer.
+    """
+
+    part: str
+    instance: str
+    state: str
+    detail: str
+    version: str
+    started_at: int
+    reported_at: int
+    every: float
+    records: float | None
+    records_per_second: float | None
+    lag: float | None
+    queue: float | None

@@ -171,6 +171,19 @@ CREATE TABLE commands (
 CREATE INDEX commands_by_time ON commands (told_at DESC);
 CREATE INDEX commands_by_stream ON commands (stream, told_at DESC);
 
+CREATE TABLE parts (
+    part TEXT NOT NULL,
+    instance TEXT NOT NULL,
+    state TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    version TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    reported_at INTEGER NOT NULL,
+    every REAL NOT NULL,
+    records REAL, records_per_second REAL, lag REAL, queue REAL,
+    PRIMARY KEY (part, instance)
+) WITHOUT ROWID;
+
 CREATE TABLE dead_letters (
     partition INTEGER NOT NULL,
     place INTEGER NOT NULL,

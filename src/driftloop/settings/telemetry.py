@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from driftloop.settings.base import Section, is_address
+from driftloop.settings.base import Duration, Section, is_address
 
 
 class TelemetrySettings(Section):
@@ -15,12 +15,15 @@ class TelemetrySettings(Section):
             ``/readyz``; empty for nowhere. ``--metrics`` of a part overrides it. Process *i* of
             ``--processes`` takes the port *i* above.
         ready_lag: Records that a part may be behind and still be ready.
+        report: Time between two `PartReported` events of each part, by which ``driftloop status``
+            and the dashboard know that it runs; 0 for none.
         otlp_endpoint: Where spans are sent by OTLP over HTTP, as ``http://127.0.0.1:4318``; empty
             for nowhere. It needs the extra ``otel``.
     """
 
     metrics: str = ""
     ready_lag: int = Field(default=100_000, ge=0)
+    report: Duration = Field(default="10s")  # type: ignore[assignment]  # read by parse_duration
     otlp_endpoint: str = ""
 
     @field_validator("metrics")

@@ -132,7 +132,7 @@ class Server:
         part: str,
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
-        disable_created_metrics()  # a second series for each counter, which nobody reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
 
         class _Server(ThreadingHTTPServer):

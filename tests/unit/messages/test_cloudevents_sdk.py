@@ -21,7 +21,7 @@ def test_the_sdk_reads_what_is_encoded(event: Event) -> None:
     )
     assert read.get_id() == event.id
     assert read.get_type() == event.type
-    assert read.get_subject() == (event.stream or event.profile)
+    assert read.get_subject() == event.subject
     assert read.get_data() == json.loads(message.value)
     assert read.get_extension("traceparent") == dict(message.headers)["traceparent"].decode()
 
