@@ -10,9 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from driftloop.criteria import criteria_faults
 from driftloop.errors import Fault, SettingsError
-from driftloop.kafka.check import client_faults
 from driftloop.settings import Profile, Settings, load_settings
 from driftloop.settings.kinds import BUILT_IN_KINDS, unknown_kinds
 from driftloop.settings.load import Check
@@ -44,6 +42,10 @@ def load_checked(path: Path | None, *, models: bool = True) -> Settings:
 
 
 def _further(settings: Settings) -> list[Fault]:
+    # What only looks starts quicker without them.
+    from driftloop.criteria import criteria_faults  # noqa: PLC0415
+    from driftloop.kafka.check import client_faults  # noqa: PLC0415
+
     return [*client_faults(settings), *criteria_faults(settings.chosen_policies)]
 
 

@@ -5,9 +5,10 @@ Headers are named as Kafka Streams names them (KIP-1034), so that its tools read
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from driftloop.records import DeadLetter
+if TYPE_CHECKING:
+    from driftloop.records import DeadLetter
 
 PREFIX = "__streams.errors."
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from driftloop.policy.promise import needless_per_year
 from driftloop.readmodel.need import NAMES, NEEDS, ranks_of
 from driftloop.readmodel.rows import (
     Budget,
@@ -352,6 +351,8 @@ class Queries:
 
     def _promised(self) -> tuple[float, float | None]:
         """Stream-years of event time that were watched, and needless retrains promised in them."""
+        from driftloop.policy.promise import needless_per_year  # noqa: PLC0415  # brings SciPy
+
         spans = self._all(
             "SELECT profile, total(max(event_time - first_time, 0)) FROM streams "
             "WHERE event_time IS NOT NULL AND first_time IS NOT NULL GROUP BY 1"
