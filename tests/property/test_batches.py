@@ -165,6 +165,23 @@ def test_records_one_by_one_decide_as_all_at_once(window: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("window", [*COUNT, *CYCLE])
+@pytest.mark.parametrize("task", TASKS)
+def test_the_baseline_is_that_of_the_last_labels_whatever_the_batches(
+    window: dict[str, Any], task: str
+) -> None:
+    profile = make_profile(window=window, policy=POLICIES["mlma"], **TASKS[task])
+    rows = make_stream(profile, 3, 300, late=0.3, missing=0.1, versions=(0, 150))
+    whole = play(profile, rows)
+    same(whole, play(profile, rows, range(len(rows)), pickled=lambda i: i % 11 == 0))
+    found = [one for one in whole.outputs if isinstance(one, LossWindow)]
+    for one in found:
+        assert one.baseline is not None
+        assert np.isfinite(one.baseline).sum() >= len(one.losses) - 1
+    told = [one.metrics["baseline_loss"] for one in whole.of(Evidence) if "loss" in one.metrics]
+    assert told == [float(one.baseline[np.isfinite(one.baseline)].mean()) for one in found]
+
+
+@pytest.mark.parametrize("window", [*COUNT, *CYCLE])
 @pytest.mark.parametrize("task", ["regression", "multiclass"])
 def test_a_vote_of_many_criteria_does_not_depend_on_batches_and_decides(
     window: dict[str, Any], task: str
@@ -185,7 +202,7 @@ def test_a_vote_of_many_criteria_does_not_depend_on_batches_and_decides(
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=seeds, cuts=batches, at=st.lists(st.integers(0, RECORDS - 1), min_size=7, max_size=7))
+@given(seed=seeds, cuts=batches, at=st.lists(st.integers(0, RECORDS - 1), min_size=12, max_size=12))
 def test_control_events_at_their_places_do_not_depend_on_batches(
     seed: int, cuts: set[int], at: list[int]
 ) -> None:
@@ -198,6 +215,11 @@ def test_control_events_at_their_places_do_not_depend_on_batches(
         command("pin"),
         command("unpin"),
         command("snooze", until=START + 70 * MINUTE),
+        command("reset-reference"),
+        command("reset-reference", id="again"),
+        command("retire"),
+        command("resume"),
+        command("dismiss"),
         TrainingFinished(
             id="t",
             stream=STREAM,

@@ -17,10 +17,8 @@ from driftloop.kafka.topics import partition_counts
 from driftloop.messages import Action, Command, encode
 from driftloop.settings import Settings
 
-HONOURED: tuple[Action, ...] = (
-    *("retrain", "approve", "reject", "snooze", "pin", "unpin", "rollback"),
-)
-"""What the monitor does today; the other actions are reserved."""
+HONOURED: tuple[Action, ...] = get_args(Action)
+"""What the monitor does."""
 
 VERSIONED: tuple[Action, ...] = ("pin", "rollback")
 """What a version may be named for."""
@@ -85,8 +83,7 @@ def ordered(
     faults = []
     if not known:
         rule = f"one of {', '.join(HONOURED)}"
-        reserved = " (reserved: the monitor does not honour it yet)"
-        faults.append(Fault("ACTION", action, rule + reserved * (action in get_args(Action))))
+        faults.append(Fault("ACTION", action, rule))
     if version is not None and known and known[0] not in VERSIONED:
         faults.append(Fault("--version", version, f"given with {' or '.join(VERSIONED)} only"))
     end = None

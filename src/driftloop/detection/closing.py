@@ -53,6 +53,7 @@ class WindowCloser:
             phases=self._phases(parts.ts),
             labels=parts.labels,
             scores=parts.scores,
+            baseline=parts.baseline,
             training=self._history.ranges(self._topic),
             labelled=self._history.rows,
             counters=counters,

@@ -29,6 +29,7 @@ class LossParts(NamedTuple):
     losses: Floats
     corrected: Floats
     ts: Floats
+    baseline: Floats
     labels: Floats | None
     scores: Floats | None
 
@@ -84,9 +85,11 @@ class WindowContents:
             self._as_scores(values[:, d + c :]) if self._scores else None,
         )
 
-    def pack_losses(self, rows: Columns, losses: Floats, corrected: Floats) -> Floats:
+    def pack_losses(
+        self, rows: Columns, losses: Floats, corrected: Floats, baseline: Floats
+    ) -> Floats:
         """Rows of a loss window, (n, width)."""
-        parts = [losses, corrected, rows.ts]
+        parts = [losses, corrected, rows.ts, baseline]
         if self._labels:
             parts.append(rows.y)
         if self._scores:
@@ -95,12 +98,13 @@ class WindowContents:
 
     def unpack_losses(self, values: Floats) -> LossParts:
         """The parts of a loss window, from (n, width)."""
-        first = 4 if self._labels else 3
+        first = 5 if self._labels else 4
         return LossParts(
             values[:, 0].copy(),
             values[:, 1].copy(),
             values[:, 2],
-            values[:, 3].copy() if self._labels else None,
+            values[:, 3].copy(),
+            values[:, 4].copy() if self._labels else None,
             self._as_scores(values[:, first:].copy()) if self._scores else None,
         )
 

@@ -63,6 +63,7 @@ class LossWindow(Closed):
         counters: The stream's totals.
         labels: Labels, (n,), where a criterion reads them.
         scores: Predictions, (n,) or (n, classes), likewise.
+        baseline: Loss of the trivial prediction, (n,), or None; nan where it has none.
     """
 
     losses: Floats
@@ -73,6 +74,7 @@ class LossWindow(Closed):
     counters: Counters
     labels: Floats | None = None
     scores: Floats | None = None
+    baseline: Floats | None = None
 
 
 @dataclass(slots=True)
@@ -125,7 +127,18 @@ class VersionChanged:
 
 @dataclass(slots=True)
 class Ordered:
-    """An operator's command at the place where the stream saw it."""
+    """An operator's command at the place where the stream saw it.
+
+    Attributes:
+        command: The command.
+        training: Offset ranges a model would be trained on now.
+        labelled: Labelled records in `training`.
+        version: Model version that is current.
+        event_time: Newest event time of the stream, ms; when the command was issued where the
+            stream has no records.
+        counters: The stream's totals.
+        again: Whether the same command was seen before: it is not carried out twice.
+    """
 
     command: Command
     training: list[str]
@@ -133,6 +146,12 @@ class Ordered:
     version: str | None
     event_time: int
     counters: Counters
+    again: bool = False
+
+    @property
+    def resets(self) -> bool:
+        """Whether references and what was accumulated begin anew here."""
+        return not self.again and self.command.action in {"reset-reference", "retire"}
 
 
 @dataclass(slots=True)

@@ -30,6 +30,7 @@ from driftloop.detection.outputs import (
     VersionChanged,
 )
 from driftloop.detection.places import arrivals, widened
+from driftloop.detection.seen import Seen
 from driftloop.detection.signals import Signal
 from driftloop.detection.trials import TrialFeed
 from driftloop.detection.versions import VersionTracker
@@ -51,6 +52,7 @@ from driftloop.records import Columns, Joiner
 from driftloop.settings import CycleWindow, Profile
 from driftloop.settings.base import milliseconds
 from driftloop.settings.policy import VOTING
+from driftloop.statistics.naive import NaiveLosses
 
 GONE = frozenset({"retired", "recreated"})
 """States of a topic that end the stream that it was."""
@@ -65,6 +67,10 @@ class StreamTracker:
     Args:
         topic: Its topic.
         profile: What its records mean.
+
+    Attributes:
+        refused: Whether its topic cannot be monitored.
+        retired: Whether a person ended the stream: its records are skipped.
     """
 
     def __init__(self, topic: str, profile: Profile) -> None:
@@ -73,7 +79,15 @@ class StreamTracker:
         self.counters = Counters()
         self.newest_ts: float | None = None
         self.refused = False
+        self.retired = False
         self._versions = VersionTracker()
+        self._trials = TrialFeed(profile)
+        self._commands = Seen()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Know nothing of the records; versions, trials and totals stay."""
+        profile = self.profile
         self._joiner = Joiner(profile.join_capacity, profile.deduplicate)
         self._history = TrainingHistory(profile.training)
         self._vocabulary: list[dict[str, int]] = [{} for _ in profile.features.categorical]
@@ -81,16 +95,16 @@ class StreamTracker:
         self._initial_due = profile.training.initial > 0
         self._initial_seen = 0  # labelled records, also those that no training would take any more
         self._stage: Columns | None = None
-        self._version: str | None = None  # whose losses the champion takes
+        self._version = self._versions.current  # whose losses the champion takes
         self._closed_before: int | None = None  # cycle windows below this are closed
         self._merger: PartitionMerger | None = None
         self._losses = self._windower()
         self._features = self._windower()
         self._contents = WindowContents(profile, parts_read(profile.policy))
         self._votes = profile.policy.kind in VOTING
-        self._closer = WindowCloser(topic, profile, self._contents, self._history)
+        self._closer = WindowCloser(self.topic, profile, self._contents, self._history)
         self._watch = Watch(profile)
-        self._trials = TrialFeed(profile)
+        self._naive = NaiveLosses(profile.loss, len(profile.classes))
 
     def _windower(self) -> CountWindower | CycleWindower:
         window = self.profile.window
@@ -106,6 +120,8 @@ class StreamTracker:
             partitions: How many partitions feed this stream.
             dead_letters: Records of the same batch that could not be read.
         """
+        if self.retired:
+            return []
         self.counters.dead_letters += dead_letters
         if not len(rows):
             return []
@@ -351,7 +367,11 @@ class StreamTracker:
         losses, corrected, signals = self._champion.advance(rows)
         self.counters.losses += int((~np.isnan(losses)).sum())
         out += [self._alarm(rows, signal, self._version) for signal in signals]
-        values = self._contents.pack_losses(rows, losses, corrected)
+        baseline = self._naive.advance(rows.y, BLOCK)
+        own = ~np.isnan(rows.loss)  # which may have another unit
+        if own.any():
+            baseline = np.where(own, np.nan, baseline)
+        values = self._contents.pack_losses(rows, losses, corrected, baseline)
         if isinstance(self._losses, CycleWindower):
             self._losses.add(rows, where, values, self._closed_before or 0)
         else:
@@ -420,16 +440,40 @@ class StreamTracker:
             return [*self._trials.candidate(event, self.newest_ts), event]
         if isinstance(event, TrainingFinished):
             return [*self._trials.finished(event.request_id, self.newest_ts), event]
+        return self._command(event)
+
+    def _command(self, event: Command) -> list[Output]:
+        """What an operator orders; what it does to the records' state is done here."""
+        out: list[Output] = []
+        again = self._commands.add(event.id)
+        if not again:
+            self._carry_out(event, out)
         newest = event.issued_at if self.newest_ts is None else int(self.newest_ts)
         ranges = self._history.ranges(self.topic)
         labelled = self._history.rows
         if self._stage is not None:
             labelled += len(self._stage)
             ranges = widened(self.topic, ranges, self._stage)
-        out.append(
-            Ordered(event, ranges, labelled, self._versions.current, newest, self._counted())
-        )
-        return out
+        version, counters = self._versions.current, self._counted()
+        return [*out, Ordered(event, ranges, labelled, version, newest, counters, again)]
+
+    def _carry_out(self, event: Command, out: list[Output]) -> None:
+        if event.action == "reset-reference" and not self.retired:
+            self._forget(out)
+        elif event.action == "retire":
+            self.retired = True
+            self.counters.pending = 0
+            self._begin()
+        elif event.action == "resume":
+            self.retired = False
+
+    def _forget(self, out: list[Output]) -> None:
+        """Open windows, the correction and the detectors begin anew; training data stay."""
+        self._flush(out)
+        self._losses.restart()
+        self._features.restart()
+        self._champion = None
+        self._watch.reset()
 
     def state(self, state: str, detail: str = "") -> list[Output]:
         """The stream's topic appeared, fell silent, spoke again, is refused or is gone."""

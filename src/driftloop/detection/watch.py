@@ -54,6 +54,12 @@ class Watch:
         if self._versions.publish(version):
             self._restart()
 
+    def reset(self) -> None:
+        """All detectors begin anew."""
+        self._restart()
+        for _, detector in self._features:
+            detector.reset()
+
     def look(self, rows: Columns) -> list[Sighting]:
         """Read rows, in order; return what was signalled, by record."""
         values = score(rows.y_pred)

@@ -6,7 +6,7 @@ from where the last complete epoch ended.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,9 @@ from driftloop.errors import MessageError
 from driftloop.messages import Event, decode
 from driftloop.records import DeadLetter
 
+Admit = Callable[[Event, Message], tuple[str, str] | None]
+"""Why an event is not let in: reason and detail of its dead letter; None lets it in."""
+
 
 class ControlSource(FixedPartitionedSource[ControlItem | DeadLetter, Positions | None]):
     """Reads the events of topics that are known by name; a missing topic is waited for.
@@ -31,6 +34,7 @@ class ControlSource(FixedPartitionedSource[ControlItem | DeadLetter, Positions |
         topics: Their names.
         name: Name of the source, other than that of any `StreamSource` of the flow.
         discover_seconds: Time between two looks for topics and partitions.
+        admit: Why an event is not let in, as a dead letter's reason and detail; None lets it in.
     """
 
     def __init__(
@@ -40,7 +44,9 @@ class ControlSource(FixedPartitionedSource[ControlItem | DeadLetter, Positions |
         *,
         name: str,
         discover_seconds: float = 5.0,
+        admit: Admit | None = None,
     ) -> None:
+        self._admit = admit
         wanted = list(dict.fromkeys(topics))
         self._source = StreamSource(
             client,
@@ -59,19 +65,20 @@ class ControlSource(FixedPartitionedSource[ControlItem | DeadLetter, Positions |
         self, step_id: str, for_part: str, resume_state: Positions | None
     ) -> ControlPart:
         """The part."""
-        return ControlPart(self._source.build_part(step_id, for_part, resume_state))
+        return ControlPart(self._source.build_part(step_id, for_part, resume_state), self._admit)
 
 
 class ControlPart(StatefulSourcePartition[ControlItem | DeadLetter, Positions | None]):
     """Turns what a `StreamPart` reads into events."""
 
-    def __init__(self, part: StreamPart) -> None:
+    def __init__(self, part: StreamPart, admit: Admit | None = None) -> None:
         self._part = part
+        self._admit = admit
 
     def next_batch(self) -> list[ControlItem | DeadLetter]:
         """Events that came; never waits. Raises as `StreamPart.next_batch`."""
         return [
-            read_event(batch.topic, batch.partition, message)
+            read_event(batch.topic, batch.partition, message, self._admit)
             for batch in self._part.next_batch()
             if isinstance(batch, StreamBatch)
             for message in batch.messages
@@ -90,15 +97,24 @@ class ControlPart(StatefulSourcePartition[ControlItem | DeadLetter, Positions | 
         self._part.close()
 
 
-def read_event(topic: str, partition: int, message: Message) -> ControlItem | DeadLetter:
-    """A message as an event, or as a dead letter of reason ``bad-event``; never raises."""
+def read_event(
+    topic: str, partition: int, message: Message, admit: Admit | None = None
+) -> ControlItem | DeadLetter:
+    """A message as an event, or as a dead letter; never raises.
+
+    Its reason is ``bad-event``, or that of `admit`.
+    """
     key, value, offset = message.key(), message.value(), int(message.offset() or 0)
     try:
         stream, event = _parse(key, value, message.headers())
     except (MessageError, UnicodeDecodeError) as error:
-        detail, timestamp = str(error), message.timestamp()[1]
-        return DeadLetter(topic, partition, offset, timestamp, key, value, "bad-event", detail)
-    return ControlItem(stream, event, topic, partition, offset)
+        why = ("bad-event", str(error))
+    else:
+        refused = admit(event, message) if admit is not None and event is not None else None
+        if refused is None:
+            return ControlItem(stream, event, topic, partition, offset)
+        why = refused
+    return DeadLetter(topic, partition, offset, message.timestamp()[1], key, value, *why)
 
 
 def _parse(key: bytes | None, value: bytes | None, headers: Any) -> tuple[str, Event | None]:

@@ -1,7 +1,7 @@
 """The events that Driftloop's parts and its downstream services exchange over Kafka."""
 
 from driftloop.messages.base import Event
-from driftloop.messages.commands import Action, Command, CommandAnswered
+from driftloop.messages.commands import SIGNATURE, Action, Command, CommandAnswered, incident_scope
 from driftloop.messages.envelope import Envelope, decode, encode
 from driftloop.messages.events import (
     EVENT_TYPES,
@@ -20,6 +20,7 @@ from driftloop.messages.versions import CandidateTrained, RetrainJudged, Version
 
 __all__ = [
     "EVENT_TYPES",
+    "SIGNATURE",
     "Action",
     "CandidateTrained",
     "Command",
@@ -41,6 +42,7 @@ __all__ = [
     "decode",
     "encode",
     "event_id",
+    "incident_scope",
     "new_traceparent",
     "next_span",
 ]

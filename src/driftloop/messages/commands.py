@@ -24,6 +24,18 @@ Action = Literal[
 ]
 CommandOutcome = Literal["done", "accepted", "refused"]
 
+SIGNATURE = "driftloop-signature"
+"""Header of a signed command: ``<algorithm>:<key id>:<base64>`` over the bytes of the value."""
+
+
+def incident_scope(identity: str) -> str:
+    """The scope of commands that were given for all streams of an incident.
+
+    >>> incident_scope("5b0c")
+    'incident 5b0c'
+    """
+    return f"incident {identity}"
+
 
 class Command(Event, kw_only=True, frozen=True):
     """What an operator orders for a stream.
@@ -33,7 +45,7 @@ class Command(Event, kw_only=True, frozen=True):
         who: Who orders it.
         why: For the audit.
         issued_at: Wall-clock time.
-        until: End of a snooze in event time; null until a snooze with an end says otherwise.
+        until: End of a snooze in event time; null until ``resume``, or until a snooze with an end.
         version: The version meant, or null.
         request_id: For approve and reject: the decision meant, or null for the one that waits. For
             dismiss: the retrain request, or the incident, that was a false alarm.
@@ -67,6 +79,7 @@ class CommandAnswered(Event, kw_only=True, frozen=True):
         led_to: Ids of the events that follow from it, as of a `RetrainRequested` or a
             `VersionOrdered`. Each has its outcome in a `TrainingFinished` of that `request_id`.
         answered_at: Event time of the stream, or when the command was issued where it has none.
+        about: The request, incident or version that it came to be about; empty where it is none.
     """
 
     type: ClassVar[str] = "driftloop.command.answered.v1"
@@ -76,3 +89,4 @@ class CommandAnswered(Event, kw_only=True, frozen=True):
     detail: str = ""
     led_to: list[str] = msgspec.field(default_factory=list)
     answered_at: EventTime
+    about: str = ""

@@ -141,7 +141,8 @@ class Evidence(Event, kw_only=True, frozen=True):
         records: How many records it holds.
         model_version: Whose losses these are, or null.
         results: What each criterion found.
-        metrics: Mean loss, corrected loss, missing rate and the like.
+        metrics: Mean loss, corrected loss, missing rate and the like; ``baseline_loss`` is
+            that of a trivial prediction on the same records.
         decision: What followed: ``none``, ``watch``, ``retrain``, or why not:
             ``cool-down``, ``in-flight``, ``snoozed``, ``pinned``, ``too-few-records``,
             ``awaiting-approval``, ``fleet`` (the fleet decides, and a request or evidence of kind
@@ -194,8 +195,9 @@ class StreamStatus(Event, kw_only=True, frozen=True):
         rollbacks: Automatic rollbacks that were ordered.
         saved: Loss that judged retrains saved on the records that judged them, less what they lost.
         seconds: Seconds that the judged retrains took.
-        baseline_loss: Mean loss of a trivial prediction on the last window, or null.
-        dismissed: Retrains that an operator called false alarms.
+        dismissed: Retrains that a person called false alarms.
+        baseline_loss: Mean loss that a trivial prediction (the last label) would have had on the
+            last window, or null.
     """
 
     type: ClassVar[str] = "driftloop.stream.status.v1"
@@ -227,8 +229,8 @@ class StreamStatus(Event, kw_only=True, frozen=True):
     rollbacks: int = 0
     saved: float = 0.0
     seconds: float = 0.0
-    baseline_loss: float | None = None
     dismissed: int = 0
+    baseline_loss: float | None = None
 
 
 class FleetIncident(Event, kw_only=True, frozen=True):

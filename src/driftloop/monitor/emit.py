@@ -5,6 +5,7 @@ from __future__ import annotations
 from driftloop.engine.items import Outgoing
 from driftloop.kafka.dead_letters import to_message
 from driftloop.messages import (
+    CommandAnswered,
     Event,
     Evidence,
     FleetIncident,
@@ -30,6 +31,7 @@ class Router:
             Evidence: topics.evidence,
             StreamStatus: topics.status,
             FleetIncident: topics.incidents,
+            CommandAnswered: topics.commands,
         }
         self._dlq = topics.dlq
 

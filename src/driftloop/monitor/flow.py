@@ -14,6 +14,7 @@ from driftloop.engine.sink import KafkaSink
 from driftloop.engine.source import StreamSource
 from driftloop.heartbeat import Heartbeat
 from driftloop.monitor import metrics
+from driftloop.monitor.admit import CommandGate
 from driftloop.monitor.artifacts import Artifacts
 from driftloop.monitor.decide import DecideLogic
 from driftloop.monitor.decode import ControlDecoder, Decoder, dead_letter, keyed_item
@@ -51,6 +52,7 @@ def build_flow(settings: Settings) -> Dataflow:
         client,
         [topics.models, topics.commands, topics.trainings],
         name="monitor-control",
+        admit=CommandGate(settings),
         discover_seconds=monitor.discover.total_seconds(),
     )
     records = op.flat_map_batch("decode", op.input("streams", flow, streams), Decoder(settings))

@@ -45,17 +45,17 @@ class Approval:
         )
         return msgspec.structs.replace(request, grounds=[*request.grounds, ground])
 
-    def rejected(self, command: Command) -> bool | str:
-        """Drop what waits: True; or why nothing was dropped."""
+    def rejected(self, command: Command) -> RetrainRequested | str:
+        """Drop what waits, and tell it; or why nothing was dropped."""
         request = self._meant(command)
         if isinstance(request, str):
             return request
         self.waiting = None
-        return True
+        return request
 
     def _meant(self, command: Command) -> RetrainRequested | str:
         if self.waiting is None:
-            return f"{command.action}: nothing waits for approval"
+            return "nothing waits for approval"
         if command.request_id not in {None, self.waiting.id}:
-            return f"{command.action}: {command.request_id} does not wait; {self.waiting.id} does"
+            return f"{command.request_id} does not wait; {self.waiting.id} does"
         return self.waiting

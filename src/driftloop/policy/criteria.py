@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from driftloop.detection.outputs import Alarm, FeatureWindow, LossWindow, Output, VersionChanged
+from driftloop.detection.outputs import (
+    Alarm,
+    FeatureWindow,
+    LossWindow,
+    Ordered,
+    Output,
+    VersionChanged,
+)
 from driftloop.messages import Ground, TrainingFinished
 from driftloop.policy.grounds import family_of_signal
 from driftloop.policy.losses import LossJudge
 from driftloop.policy.standing import Panel, Standing
 from driftloop.policy.tested import Tested
 from driftloop.policy.vote import vote
+from driftloop.records.columns import Floats
 from driftloop.settings import Profile
 from driftloop.settings.policy import VOTING
 from driftloop.statistics.levels import alpha_for_span
@@ -31,7 +39,7 @@ class StreamTester:
 
     def test(self, output: Output) -> Tested | Output:
         """Test a closed window; everything else is passed on."""
-        if isinstance(output, VersionChanged):
+        if isinstance(output, VersionChanged) or (isinstance(output, Ordered) and output.resets):
             self._restart()
             return output
         if isinstance(output, TrainingFinished) and output.outcome == "rejected":
@@ -61,6 +69,7 @@ class StreamTester:
             "loss": mean,
             "corrected_loss": None,
             "reference_loss": judge.mean,
+            "baseline_loss": _mean(window.baseline),
             "accumulated": None,
             "threshold": None,
         }
@@ -143,3 +152,9 @@ class StreamTester:
         if policy.kind in VOTING and tested.results and not self._labelled:
             self._decide(tested, self._panel.standing, level, window.ranges, labels=False)
         return tested
+
+
+def _mean(values: Floats | None) -> float | None:
+    """Mean of those that are finite, or None."""
+    known = () if values is None else values[np.isfinite(values)]
+    return float(np.mean(known)) if len(known) else None

@@ -24,13 +24,13 @@ from driftloop.messages import (
     CandidateTrained,
     Event,
     ModelPublished,
-    RetrainRequested,
     StreamStatus,
     TrainingFinished,
     event_id,
 )
 from driftloop.messages.events import State
 from driftloop.policy.approval import Approval
+from driftloop.policy.commands import CommandDesk
 from driftloop.policy.evidence import alarm_evidence, window_evidence
 from driftloop.policy.fleet_items import FleetItem
 from driftloop.policy.fleet_voice import FleetVoice, decision_p
@@ -43,9 +43,6 @@ from driftloop.settings import Profile
 
 NO_MODEL = "no model: set training.initial, or send a retrain command"
 """What the status of a stream tells that has labelled records and no predictions."""
-
-FOREVER = 2**62
-"""End of a snooze without an end, ms."""
 
 ROLLBACKS = frozenset({"rolled-back", "rollback-failed"})
 """Reasons by which the outcome of a rollback is told from that of a training."""
@@ -76,9 +73,17 @@ class StreamDecider:
         self._approval = Approval()
         self._voice = FleetVoice(stream, profile)
         self._versions = Versions(stream, name, profile)
+        self._desk = CommandDesk(
+            stream,
+            name,
+            requests=self._requests,
+            pace=self._pace,
+            approval=self._approval,
+            voice=self._voice,
+            versions=self._versions,
+        )
         self._version: str | None = None
         self._windows = 0
-        self._snoozed_until: int | None = None
         self._watched = False
         self._lifecycle: str | None = None
         self._metrics: dict[str, float | None] = {}
@@ -141,6 +146,7 @@ class StreamDecider:
         if event.reason in ROLLBACKS:
             self._detail = f"{event.reason}: {event.detail}"
             return [self._status()]
+        self._desk.know(event.request_id)
         if not self._pace.settle(event.request_id) and self._voice.proposes:
             self._pace.sent_by_fleet(self._event_time or 0)
         self._voice.note("settled", self._event_time or 0, event.request_id)
@@ -194,7 +200,7 @@ class StreamDecider:
         if self.profile.policy.approval or self._versions.held:
             self._approval.waiting = request
             return "awaiting-approval"
-        out.append(self._send(request, window.closed_at))
+        out.append(self._desk.send(request, window.closed_at))
         return "retrain"
 
     def _verdict(self, window: Closed) -> str:
@@ -203,7 +209,7 @@ class StreamDecider:
             return "none"
         if self._versions.pinned:
             return "pinned"
-        if self._snoozed_until is not None and window.closed_at < self._snoozed_until:
+        if self._desk.snoozed(window.closed_at):
             return "snoozed"
         if not self._voice.proposes:
             if self._pace.waiting(window.closed_at):
@@ -211,13 +217,6 @@ class StreamDecider:
             if self._pace.cooling(window.closed_at):
                 return "cool-down"
         return "retrain" if self._pace.warm(window) else "too-few-records"
-
-    def _send(self, request: RetrainRequested, at: int) -> RetrainRequested:
-        """A request goes out now: it is in flight, and nothing older waits any more."""
-        self._pace.requested(request.id, at)
-        self._approval.waiting = None
-        self._voice.note("initial" if request.reason == "initial" else "sent", at, request.id)
-        return request
 
     def _new_version(self, version: str | None) -> None:
         self._version = version
@@ -230,54 +229,14 @@ class StreamDecider:
     # Commands and life
 
     def _ordered(self, order: Ordered) -> list[Event]:
-        command = order.command
         self._counters = order.counters
-        if command.action == "snooze":
-            self._snoozed_until = FOREVER if command.until is None else command.until
-            self._voice.note("withdrawn", order.event_time)
-        elif command.action == "pin":
-            self._voice.note("withdrawn", order.event_time)
-            return self._with_status(self._versions.pin(order, self._pace.in_flight))
-        elif command.action == "rollback":
-            return self._with_status(self._versions.rollback(order))
-        elif command.action == "unpin":
-            self._versions.unpin()
-        elif command.action == "retrain":
-            return self._order_retrain(order)
-        elif command.action == "approve":
-            return self._approve(order)
-        elif command.action == "reject":
-            done = self._approval.rejected(command)
-            if done is True:
-                self._pace.rest(order.event_time)
-                self._detail = f"retrain rejected by {command.who}: {command.why}"
-            else:
-                self._detail = str(done)
-        return [self._status()]
-
-    def _with_status(self, events: list[Event]) -> list[Event]:
-        """Orders about versions, and what the status says of them."""
-        self._detail = self._versions.detail or self._detail
-        return [*events, self._status()]
-
-    def _approve(self, order: Ordered) -> list[Event]:
-        """What waits goes out as it was decided, with who let it."""
-        request = self._approval.approved(order.command)
-        if isinstance(request, str):
-            self._detail = request
-            return [self._status()]
-        self._versions.trusted_again()
-        self._detail = f"retrain approved by {order.command.who}: {order.command.why}"
-        return [self._send(request, order.event_time), self._status()]
-
-    def _order_retrain(self, order: Ordered) -> list[Event]:
-        """An operator's retrain goes ahead whatever the policy says, but needs records."""
-        if not order.training:
-            self._detail = "a retrain was commanded, but no labelled records are known yet"
-            return [self._status()]
-        self._versions.trusted_again()
-        request = self._requests.command(order)
-        return [self._send(request, order.event_time), self._status()]
+        carried = self._desk.take(order)
+        self._detail = carried.detail or self._detail
+        if carried.anew:
+            self._pace.begin_anew()
+            self._watched = False
+            self._metrics = {}
+        return [*carried.events, self._status()]
 
     def _initial(self, due: InitialDue) -> list[Event]:
         self._counters = due.counters
@@ -285,7 +244,7 @@ class StreamDecider:
         if self._versions.pinned or not due.training:
             return [self._status()]
         request = self._requests.initial(due)
-        return [self._send(request, due.event_time), self._status()]
+        return [self._desk.send(request, due.event_time), self._status()]
 
     def _state_changed(self, change: StateChanged) -> list[Event]:
         self._lifecycle = change.state if change.state in LIFECYCLE else None
@@ -301,14 +260,15 @@ class StreamDecider:
     @property
     def state(self) -> State:
         """What the stream is in; what a person should know first wins."""
+        if self._desk.retired:
+            return "retired"
         if self._lifecycle is not None:
             return LIFECYCLE[self._lifecycle]
         if self._approval.waiting is not None:
             return "awaiting-approval"
         if self._versions.pinned:
             return "pinned"
-        now = self._event_time or 0
-        if self._snoozed_until is not None and now < self._snoozed_until:
+        if self._desk.snoozed(self._event_time or 0):
             return "snoozed"
         if not self._windows or not self._pace.warm():
             return "warming-up"
@@ -341,9 +301,11 @@ class StreamDecider:
             loss=metrics.get("loss"),
             corrected_loss=metrics.get("corrected_loss"),
             reference_loss=metrics.get("reference_loss"),
+            baseline_loss=metrics.get("baseline_loss"),
             accumulated=metrics.get("accumulated"),
             threshold=metrics.get("threshold"),
             trial=self._versions.trial,
+            dismissed=self._desk.dismissed,
             **{name: getattr(self._versions.ledger, name) for name in Ledger.__slots__},
             **counters,
         )

@@ -78,6 +78,11 @@ class Pace:
         self.rows_of_version = 0
         self._version_since = at
 
+    def begin_anew(self) -> None:
+        """The current version's losses count from here on; what is in flight stays."""
+        self.losses_of_version = 0
+        self.rows_of_version = 0
+
     def warm(self, window: Closed | None = None) -> bool:
         """Whether enough of the current version was seen.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from driftloop.detection.outputs import Ordered, TrialVerdict
@@ -16,6 +17,8 @@ from driftloop.messages import (
 )
 from driftloop.policy.ledger import Ledger, better_than, entry, on_records, said, why, words
 from driftloop.settings import Profile
+
+_NUMBERED = re.compile(r"v([0-9]{1,9})")
 
 
 class Versions:
@@ -48,6 +51,7 @@ class Versions:
         self._given_up: str | None = None  # what was in training when the stream was pinned
         self._by = ""
         self._newest: str | None = None
+        self._largest = 0
         self._candidate: str | None = None
         self._in_a_row = 0
 
@@ -75,6 +79,7 @@ class Versions:
     def published(self, event: ModelPublished, now: int) -> list[Event]:
         """A version is current now; while another is pinned, that one is asked back."""
         self._newest, self._candidate = event.version, None
+        self._largest = max(self._largest, event.sequence)
         self.trial = words(watch_of(self._profile, event))
         late = self.pinned and event.request_id == self._given_up
         if not late or event.action == "rolled-back" or event.parent_version is None:
@@ -90,6 +95,7 @@ class Versions:
     def candidate(self, event: CandidateTrained, now: int) -> list[Event]:
         """A candidate was trained; a pinned stream wants none."""
         trial = canary_of(self._profile, event)
+        self._largest = max(self._largest, event.sequence)
         if self.pinned:
             return [self._discard(event.request_id, event.version, now)]
         if trial is None:  # the trainer has another configuration: nobody will judge it
@@ -160,6 +166,25 @@ class Versions:
 
     # Commands
 
+    def current(self, order: Ordered) -> str | None:
+        """The version that a command is about: the newest publication, else what records say."""
+        return self._newest or order.version
+
+    def impossible(self, order: Ordered) -> str:
+        """Why the version that a pin or rollback names cannot be had, or an empty text.
+
+        Whether an earlier version still lies in the store is for the trainer to say.
+        """
+        command, current = order.command, self.current(order)
+        if current is None and (command.action == "rollback" or command.version is not None):
+            return "the stream has no version to go back from"
+        number = _NUMBERED.fullmatch(command.version or "")
+        if number and self._newest is not None and int(number[1]) > self._largest:
+            return f"no version {command.version} was ever made; {self._newest} is the newest"
+        if command.action == "rollback" and command.version == current:
+            return f"{current} is the current version already"
+        return ""
+
     def pin(self, order: Ordered, in_flight: str | None) -> list[Event]:
         """Hold the current version, or the one that the command names."""
         self.detail = ""
@@ -170,8 +195,7 @@ class Versions:
         out: list[Event] = []
         if waiting is not None:
             out.append(self._discard(waiting, None, order.event_time))
-        current = self._newest or order.version
-        if command.version is not None and command.version != current:
+        if command.version is not None and command.version != self.current(order):
             out += self.rollback(order)
         return out
 
@@ -181,15 +205,8 @@ class Versions:
         self.trusted_again()
 
     def rollback(self, order: Ordered) -> list[Event]:
-        """A person wants an earlier version back."""
-        command = order.command
-        current = self._newest or order.version
-        if current is None:
-            self.detail = f"{command.action}: the stream has no version to go back from"
-            return []
-        if command.version == current:
-            self.detail = f"{command.action}: {current} is the current version already"
-            return []
+        """A person wants an earlier version back; `impossible` has said nothing against it."""
+        command, current = order.command, self.current(order)
         self.detail = f"rollback to {command.version or 'the parent'} ordered by {said(command)}"
         # By the command alone: read again after its state was lost, it is the same order.
         identity = event_id(self._stream, "", "order", (command.id,))

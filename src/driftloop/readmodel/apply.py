@@ -316,8 +316,8 @@ class Applier:
         if event.action == "dismiss" and event.outcome == "done":
             self._db.execute(
                 "UPDATE requests SET dismissed_by = c.who, dismissed_why = c.why FROM commands c "
-                "WHERE c.id = ?1 AND requests.id IN (c.request_id, ?2)",
-                (event.command_id, event.led_to[0] if event.led_to else None),
+                "WHERE c.id = ?1 AND requests.id = ?2",
+                (event.command_id, event.about),
             )
 
     def _part(self, event: PartReported, where: Where) -> None:

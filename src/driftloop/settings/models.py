@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from driftloop.settings.base import SIZE_PATTERN, Duration, Section
+from driftloop.settings.commands import CommandSettings
 from driftloop.settings.policy import Policy
 from driftloop.settings.profile import Profile
 from driftloop.settings.secrets import resolve
@@ -255,6 +256,7 @@ class Settings(BaseSettings):
         home: Folder for what a run leaves: heartbeats, the local Kafka, the demo.
         kafka: How to reach Kafka.
         topics: Driftloop's own topics.
+        commands: Signatures of commands.
         monitor: The monitor.
         trainer: The trainer.
         scorer: The scorer.
@@ -277,6 +279,7 @@ class Settings(BaseSettings):
     home: Path = Path(".driftloop")
     kafka: KafkaSettings = KafkaSettings()
     topics: TopicSettings = TopicSettings()
+    commands: CommandSettings = CommandSettings()
     monitor: MonitorSettings = MonitorSettings()
     trainer: TrainerSettings = TrainerSettings()
     scorer: ScorerSettings = ScorerSettings()

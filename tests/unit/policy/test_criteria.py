@@ -39,6 +39,7 @@ def test_accumulated_saving_is_compared_with_the_cost_in_mean_losses_of_the_firs
         "loss": 2.0,
         "corrected_loss": pytest.approx(1.9),
         "reference_loss": 2.0,
+        "baseline_loss": None,
         "accumulated": pytest.approx(1.0),
         "threshold": 5.0,
     }

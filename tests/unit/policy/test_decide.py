@@ -18,6 +18,7 @@ from driftloop.detection.outputs import (
     VersionChanged,
 )
 from driftloop.messages import (
+    CommandAnswered,
     Event,
     Evidence,
     Ground,
@@ -163,7 +164,9 @@ def test_the_cool_down_counts_from_the_last_request_in_event_time() -> None:
 
 def test_a_pinned_stream_is_not_retrained_until_it_is_unpinned() -> None:
     state = decider()
-    (status,) = state.decide(ordered("pin"))
+    answer, status = state.decide(ordered("pin"))
+    assert isinstance(answer, CommandAnswered)
+    assert isinstance(status, StreamStatus)
     assert status.state == "pinned"
     assert decisions(state, asked(0)) == ["pinned"]
     state.decide(ordered("unpin"))
@@ -181,12 +184,16 @@ def test_a_snoozed_stream_is_not_retrained_before_the_end_of_the_snooze() -> Non
     assert decisions(state, asked(1), asked(2)) == ["snoozed", "retrain"]
 
 
-def test_a_snooze_without_an_end_holds_until_one_with_an_end() -> None:
+def test_a_snooze_without_an_end_holds_until_it_is_ended() -> None:
     state = decider()
     state.decide(ordered("snooze"))
     assert decisions(state, asked(0), asked(400)) == ["snoozed", "snoozed"]
-    state.decide(ordered("snooze", until=0))
-    assert decisions(state, asked(401)) == ["retrain"]
+    answer, _ = state.decide(ordered("snooze", id="past", until=0))
+    assert isinstance(answer, CommandAnswered)
+    assert answer.outcome == "refused"
+    assert decisions(state, asked(401)) == ["snoozed"]
+    state.decide(ordered("resume"))
+    assert decisions(state, asked(402)) == ["retrain"]
 
 
 def ordered(action: str, *, training: bool = True, **more: Any) -> Ordered:
@@ -197,18 +204,24 @@ def ordered(action: str, *, training: bool = True, **more: Any) -> Ordered:
 def test_a_commanded_retrain_goes_ahead_whatever_holds_the_policy_back() -> None:
     state = decider(kind="never")
     state.decide(ordered("pin"))
-    request, status = state.decide(ordered("retrain"))
+    request, answer, status = state.decide(ordered("retrain"))
     assert isinstance(request, RetrainRequested)
+    assert isinstance(answer, CommandAnswered)
+    assert (answer.outcome, answer.led_to) == ("accepted", [request.id])
     assert (request.reason, request.data) == ("command", [f"{STREAM}:0:0:49"])
     assert request.grounds[0].detail == "a: b"
     assert (request.current_version, request.decided_at) == ("v1", DAY)
     assert isinstance(status, StreamStatus)
     assert (status.retrains, status.records, status.state) == (1, 50, "pinned")
+    assert state.decide(ordered("retrain"))[0] == answer
+    state = decider(kind="never")  # its state was lost, and the topic is read again
     assert state.decide(ordered("retrain"))[0].id == request.id
 
 
 def test_a_commanded_retrain_without_records_says_why_nothing_happens() -> None:
-    (status,) = decider().decide(ordered("retrain", training=False))
+    answer, status = decider().decide(ordered("retrain", training=False))
+    assert isinstance(answer, CommandAnswered)
+    assert (answer.outcome, answer.led_to) == ("refused", [])
     assert isinstance(status, StreamStatus)
     assert status.retrains == 0
     assert "no labelled records" in status.detail

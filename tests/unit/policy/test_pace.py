@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from driftloop.detection.outputs import Counters, Ordered, VersionChanged
-from driftloop.messages import Event, Evidence, RetrainRequested, StreamStatus
+from driftloop.messages import CommandAnswered, Event, Evidence, RetrainRequested, StreamStatus
 from driftloop.policy import StreamDecider, Tested
 from driftloop.settings import Policy, Profile
 from driftloop.settings.policy import Price
@@ -93,12 +93,14 @@ def test_approved_it_goes_out_as_it_was_decided_with_who_and_why() -> None:
     state = decider(approval=True, cooldown="3d", outcome_timeout="0s")
     state.decide(asked(0))
     state = pickle.loads(pickle.dumps(state))  # noqa: S301  # our own bytes
-    request, status = state.decide(ordered("approve", day=2))
+    request, answer, status = state.decide(ordered("approve", day=2))
     assert isinstance(request, RetrainRequested)
     assert request.data == plain.data
     assert request.decided_at == plain.decided_at
     assert request.grounds[:-1] == plain.grounds
     ground = request.grounds[-1]
+    assert isinstance(answer, CommandAnswered)
+    assert (answer.outcome, answer.led_to, answer.about) == ("accepted", [request.id], request.id)
     assert (ground.criterion, ground.family, ground.detail) == ("approval", "command", "a: b")
     assert isinstance(status, StreamStatus)
     assert (status.state, status.retrains) == ("monitoring", 1)
@@ -128,7 +130,9 @@ def test_a_newer_decision_takes_the_place_of_the_one_that_waits() -> None:
 def test_reject_drops_it_and_starts_the_cool_down() -> None:
     state = decider(approval=True, cooldown="2d")
     state.decide(asked(0))
-    (status,) = state.decide(ordered("reject", day=1))
+    answer, status = state.decide(ordered("reject", day=1))
+    assert isinstance(answer, CommandAnswered)
+    assert (answer.outcome, answer.led_to, bool(answer.about)) == ("done", [], True)
     assert isinstance(status, StreamStatus)
     assert (status.state, status.retrains) == ("monitoring", 0)
     assert status.detail == "retrain rejected by a: b"
@@ -160,9 +164,11 @@ def test_a_command_may_name_the_request_that_waits() -> None:
 
 @pytest.mark.parametrize("action", ["approve", "reject"])
 def test_where_nothing_waits_the_status_says_so(action: str) -> None:
-    (status,) = decider(approval=True).decide(ordered(action))
+    answer, status = decider(approval=True).decide(ordered(action))
+    assert isinstance(answer, CommandAnswered)
+    assert (answer.outcome, answer.detail) == ("refused", "nothing waits for approval")
     assert isinstance(status, StreamStatus)
-    assert status.detail == f"{action}: nothing waits for approval"
+    assert status.detail == f"{action} refused: nothing waits for approval"
 
 
 def test_a_new_version_or_a_commanded_retrain_ends_the_wait() -> None:

@@ -75,7 +75,7 @@ def test_a_rollback_by_command_names_the_version_or_its_parent() -> None:
     assert orders(found) == [("rollback", None, "v3", "command")]
     assert (found[0].who, found[0].detail) == ("a", "b")  # type: ignore[attr-defined]
     assert "rollback to the parent ordered by a: b" in status(found).detail
-    again = state.decide(order("rollback", version="v1"))
+    again = state.decide(order("rollback", id="again", version="v1"))
     assert orders(again) == [("rollback", "v1", "v3", "command")]
     told = TrainingFinished(
         id="t",

@@ -285,7 +285,13 @@ class TestFleet:
             make(RetrainJudged, request_id=f"{0:032x}", verdict="worse"),
             make(RetrainJudged, request_id=f"{1:032x}", verdict="better"),
             make(Command, id="c", action="dismiss", request_id=f"{2:032x}"),
-            make(CommandAnswered, command_id="c", action="dismiss", outcome="done"),
+            make(
+                CommandAnswered,
+                command_id="c",
+                action="dismiss",
+                outcome="done",
+                about=f"{2:032x}",
+            ),
         ]
         fill(model, events)
         fleet = ask.fleet(now_ms=START)
@@ -323,11 +329,11 @@ class TestCommands:
         assert ask.commands(who="bob") == []
         assert ask.commands(since=START + 1) == []
 
-    def test_a_dismissal_without_a_request_is_of_the_one_it_led_to(
+    def test_a_dismissal_is_of_the_request_that_its_answer_names(
         self, model: ReadModel, ask: Queries
     ) -> None:
         request = make(RetrainRequested)
-        answer = {"action": "dismiss", "outcome": "done", "led_to": [request.id]}
+        answer = {"action": "dismiss", "outcome": "done", "about": request.id}
         fill(
             model,
             [
