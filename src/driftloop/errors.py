@@ -11,6 +11,7 @@
     │   ├── DeliveryError          a message was not acknowledged
     │   └── OffsetsExpiredError    a named offset range is no longer in the topic
     ├── StoreError
+    │   ├── StoreUnavailableError  it does not answer, or its root is away
     │   ├── ArtifactNotFoundError
     │   └── ArtifactCorruptedError its bytes do not match the sha256 that was published
     ├── TrainingError              a request that cannot be trained; carries a reason code
@@ -97,6 +98,10 @@ class OffsetsExpiredError(KafkaError):
 
 class StoreError(DriftloopError):
     """The model store refused a read or a write."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store does not answer, or its root is not there; it may be again, so try again."""
 
 
 class ArtifactNotFoundError(StoreError):

@@ -229,6 +229,60 @@ def test_a_full_disk_fails_the_request_and_the_trainer_goes_on(rig: TrainerRig) 
     assert not list(rig.store.rglob(".aside*"))
 
 
+def test_a_store_that_is_away_while_requests_wait_fails_none_of_them(rig: TrainerRig) -> None:
+    """As a volume that is unmounted and mounted again; a stream without a version waits too."""
+    streams = [rig.stream(f"streams.s{i}", 60, seed=i) for i in range(3)]
+    new = rig.stream("streams.new", 60, seed=9)
+    aside = rig.folder / "aside"
+    service = TrainerService(rig.settings)
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    try:
+        rig.wait_for([rig.request(*one) for one in streams])
+        rig.store.rename(aside)
+        with capture_logs() as logs:
+            later = [rig.stream(f"streams.s{i}", 60, seed=20 + i, slope=4.0) for i in range(3)]
+            waiting = [rig.request(*one, tag=2) for one in [*later, new]]
+            _wait(lambda: len(_of(logs, "batch_retried")) > 1)
+        assert all("mount or restore it" in one["why"] for one in _of(logs, "batch_retried"))
+        assert len(rig.trainings()) == 3, "nothing is decided while the store is away"
+        assert not rig.store.exists(), "nothing is made in its place"
+        aside.rename(rig.store)
+        rig.wait_for(waiting)
+    finally:
+        service.stop()
+        thread.join(30)
+    assert not thread.is_alive()
+    outcomes = rig.trainings()
+    assert {one.outcome for one in outcomes} == {"published"}, outcomes
+    assert len(outcomes) == 7
+    store = ModelStore(rig.settings.store)
+    assert all(store.load(one.uri, one.sha256).version == one.version for one in rig.models())
+
+
+def test_a_trainer_is_not_started_over_an_empty_store_that_kafka_names_versions_in(
+    rig: TrainerRig,
+) -> None:
+    request = rig.request(*rig.stream("streams.a", 60))
+    assert rig.start("--once").wait(120) == 0, rig.log
+    assert rig.outcome(request).outcome == "published"
+    aside = rig.folder / "aside"
+    rig.store.rename(aside)
+    for mount_point in (False, True):
+        if mount_point:  # what an unmounted volume leaves
+            rig.store.mkdir()
+        assert rig.start("--once").wait(120) == 2, rig.log
+        assert "the place where versions of 1 streams lie, as v1 of" in rig.log
+        assert rig.store.exists() is mount_point
+    rig.store.rmdir()
+    aside.rename(rig.store)
+    assert rig.start("--once").wait(120) == 0, rig.log
+
+
+def _of(logs: list[Any], event: str) -> list[Any]:
+    return [one for one in logs if one["event"] == f"trainer.{event}"]
+
+
 def test_broker_restarted_under_load_loses_and_doubles_nothing(
     tmp_path: Path, own_broker: Callable[..., Any]
 ) -> None:

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +17,9 @@ from rich.console import Console
 from driftloop import logs
 from driftloop.cli.extras import need
 from driftloop.cli.flows import Config, Metrics, console, load, serve
-from driftloop.errors import Fault, SettingsError, StoreError
+from driftloop.errors import Fault, KafkaUnavailableError, SettingsError, StoreError
 from driftloop.heartbeat import Heartbeat
+from driftloop.kafka.held import HeldVersions
 from driftloop.kafka.waiting import wait_for_kafka
 from driftloop.models import ModelStore
 from driftloop.models.store import LASTING
@@ -72,9 +73,7 @@ def trainer(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     check_store(settings.store)
-    if not wait_for_kafka(
-        settings.kafka.client(), lambda: bool(asked), Heartbeat(settings.home, "trainer").beat
-    ):
+    if not _ready(settings, lambda: bool(asked)):
         return
     from driftloop.trainer.service import TrainerService  # noqa: PLC0415  # needs torch, is slow
 
@@ -116,6 +115,52 @@ def check_store(settings: StoreSettings) -> None:
             return
         rule = f"a place where models can be written ({error})"
         raise SettingsError([Fault("store.uri", repr(settings.uri), rule)]) from error
+
+
+def _ready(settings: Settings, ended: Callable[[], bool]) -> bool:
+    """Wait for Kafka, and see what it says of the store; False when `ended` said so first."""
+    beat = Heartbeat(settings.home, "trainer").beat
+    while wait_for_kafka(settings.kafka.client(), ended, beat):
+        try:
+            check_versions(settings)
+        except KafkaUnavailableError as error:
+            _log.warning("kafka.waiting", why=str(error))
+        else:
+            return True
+    return False
+
+
+def check_versions(settings: Settings) -> None:
+    """See that the store is not another one, or away, where versions were published into it.
+
+    Raises:
+        SettingsError: It is empty or not there, and Kafka names versions in it.
+        KafkaUnavailableError: The topic of models cannot be read now.
+    """
+    store = ModelStore(settings.store)
+    try:
+        store.expect()
+        if store.known:
+            return
+    except StoreError as error:
+        _log.warning("trainer.store_unreadable", uri=settings.store.uri, why=str(error))
+        return  # each round waits for it
+    held = HeldVersions(
+        settings.kafka.client(), settings.topics.models, settings.topics.commands, recent=0.0
+    )
+    try:
+        held.catch_up()
+    finally:
+        held.close()
+    named = [event for event in held.current.values() if store.owns(event.uri)]
+    if named:
+        first = named[0]
+        rule = (
+            f"the place where versions of {len(named)} streams lie, as {first.version} of "
+            f"{first.stream} at {first.uri}; it is not there, or empty: mount or restore it. If it "
+            f"is lost for good, send a tombstone for each stream to {settings.topics.models}"
+        )
+        raise SettingsError([Fault("store.uri", repr(settings.store.uri), rule)])
 
 
 def _silent(results: Sequence[Result], seconds: float) -> None:

@@ -7,14 +7,14 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from driftloop.errors import ArtifactNotFoundError, StoreError
+from driftloop.errors import ArtifactNotFoundError, StoreError, StoreUnavailableError
 from driftloop.models.artifact import MANIFEST
 
 ASIDE = ".aside-"
@@ -36,6 +36,10 @@ LASTING = (
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOENT),
     *(errno.ENAMETOOLONG, errno.ELOOP),
 )
+# What neither passes nor ends the store: the next version may be smaller.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSALS = (PermissionError, NotADirectoryError, FileExistsError)
+_MISTAKES = (ImportError, TypeError, ValueError)
 _KEYS = (
     "look at the credentials in store.options, and at their rights to read, list, write and "
     "delete there"
@@ -73,34 +77,64 @@ def is_local(fs: Any) -> bool:
     return isinstance(fs, LocalFileSystem)
 
 
-def write(fs: Any, folder: str, parts: Mapping[str, bytes]) -> None:
+def holds_any(fs: Any, root: str) -> bool:
+    """Whether a store's root is there, and a stream's folder, or anything else, in it.
+
+    What a volume is mounted on is an empty folder while it is not mounted.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    if not is_local(fs):
+        return is_there(fs, root)
+    try:
+        with os.scandir(root) as entries:
+            return any(not entry.name.startswith((ASIDE, PROBE)) for entry in entries)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise unreadable(fs, root, error) from error
+
+
+def write(
+    fs: Any, folder: str, parts: Mapping[str, bytes], new: Callable[[], None] = lambda: None
+) -> None:
     """Write an artifact's files; the manifest, which makes it one, is the last to be seen.
 
     Args:
         fs: File system.
         folder: A folder that does not exist, or holds nothing else than some of these.
         parts: Contents by name.
+        new: Called before the folder above is made, in a local store; raises to make none.
 
     Raises:
+        StoreUnavailableError: It could not be written now, and may be later.
         StoreError: It could not be written; says where, why, and what to do.
     """
     ordered = sorted(parts.items(), key=lambda part: part[0] == MANIFEST)
     try:
         if is_local(fs):
-            _write_local(Path(folder), ordered)
+            _write_local(Path(folder), ordered, new)
             return
         fs.makedirs(folder, exist_ok=True)
         for name, content in ordered:
             fs.pipe_file(f"{folder}/{name}", content)
     except OSError as error:
         raise unwritable(fs, folder, error) from error
+    except StoreError:
+        raise
     except Exception as error:  # object stores raise what they like
-        raise StoreError(f"cannot write the model to {folder}: {_told(error)}") from error
+        told = f"cannot write the model to {folder}: {_told(error)}"
+        raise _class(error)(told) from error
 
 
-def _write_local(folder: Path, parts: list[tuple[str, bytes]]) -> None:
+def _write_local(folder: Path, parts: list[tuple[str, bytes]], new: Callable[[], None]) -> None:
     aside = folder.parent / f"{ASIDE}{uuid.uuid4().hex}"
-    aside.mkdir(parents=True)
+    try:
+        aside.mkdir()
+    except FileNotFoundError:  # the stream's first version, or the store is away
+        new()
+        aside.mkdir(parents=True)
     try:
         for name, content in parts:
             with (aside / name).open("wb") as file:
@@ -125,19 +159,30 @@ def _sync_folder(folder: Path) -> None:
 def probe(fs: Any, root: str) -> None:
     """Write a small file and remove it.
 
+    A folder that is not there is not made: whether the one above can be written is seen.
+
     Raises:
         StoreError: It could not be written; says where, why, and what to do.
     """
-    file = f"{root}/{PROBE}{uuid.uuid4().hex}"
+    file = f"{_there(root) if is_local(fs) else root}/{PROBE}{uuid.uuid4().hex}"
     try:
-        fs.makedirs(root, exist_ok=True)
+        if not is_local(fs):
+            fs.makedirs(root, exist_ok=True)
         fs.pipe_file(file, b"")
     except OSError as error:
         raise unwritable(fs, root, error) from error
     except Exception as error:  # object stores raise what they like
-        raise StoreError(f"cannot write a model to {root}: {_told(error)}") from error
+        raise _class(error)(f"cannot write a model to {root}: {_told(error)}") from error
     with contextlib.suppress(Exception):  # who may write need not be allowed to remove
         fs.rm_file(file)
+
+
+def _there(root: str) -> str:
+    """The folder, or the first above it that is there."""
+    place = Path(root)
+    while not place.is_symlink() and not place.exists() and place != place.parent:
+        place = place.parent
+    return str(place)
 
 
 def read(fs: Any, folder: str, name: str) -> bytes:
@@ -145,12 +190,13 @@ def read(fs: Any, folder: str, name: str) -> bytes:
 
     Raises:
         ArtifactNotFoundError: It is not there.
+        StoreUnavailableError: It could not be read now, and may be later.
         StoreError: It could not be read.
     """
     place = f"{folder}/{name}"
     try:
         return bytes(fs.cat_file(place))
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise ArtifactNotFoundError(f"no {name} lies at {folder}") from error
     except Exception as error:  # object stores raise what they like
         raise unreadable(fs, place, error) from error
@@ -205,7 +251,18 @@ def remove(fs: Any, folder: str, names: list[str]) -> None:
 def unreadable(fs: Any, place: str, error: Exception) -> StoreError:
     """What is said when the store cannot be read."""
     reason = _reason(fs, error) if isinstance(error, OSError) else _told(error)
-    return StoreError(f"cannot read {place}: {reason}")
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        reason = f"{reason}; {_FOLDER}"
+    return _class(error)(f"cannot read {place}: {reason}")
+
+
+def _class(error: Exception) -> type[StoreError]:
+    """Whether to wait may cure it; what is not there may come back."""
+    if isinstance(error, FileNotFoundError):
+        return StoreUnavailableError
+    lasting = error.errno in (*LASTING, *_FULL) if isinstance(error, OSError) else False
+    refused = lasting or isinstance(error, (*_REFUSALS, *_MISTAKES))
+    return StoreError if refused else StoreUnavailableError
 
 
 def unwritable(fs: Any, folder: str, error: OSError) -> StoreError:
@@ -213,12 +270,12 @@ def unwritable(fs: Any, folder: str, error: OSError) -> StoreError:
     if is_local(fs):
         advice = _ADVICE.get(error.errno or 0, "look at the disk or mount it lies on")
         reason = error.strerror or str(error)
-        return StoreError(f"cannot write the model to {folder}: {reason}; {advice}")
+        return _class(error)(f"cannot write the model to {folder}: {reason}; {advice}")
     if isinstance(error, FileNotFoundError):
         bucket = folder.partition("/")[0]
         reason = f"{error.strerror or error}; make {bucket}, or choose another store.uri"
-        return StoreError(f"cannot write the model to {folder}: {reason}")
-    return StoreError(f"cannot write the model to {folder}: {_reason(fs, error)}")
+        return StoreUnavailableError(f"cannot write the model to {folder}: {reason}")
+    return _class(error)(f"cannot write the model to {folder}: {_reason(fs, error)}")
 
 
 def _reason(fs: Any, error: OSError) -> str:

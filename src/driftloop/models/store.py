@@ -14,9 +14,14 @@ import contextlib
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from driftloop.errors import ArtifactCorruptedError, ArtifactNotFoundError, StoreError
+from driftloop.errors import (
+    ArtifactCorruptedError,
+    ArtifactNotFoundError,
+    StoreError,
+    StoreUnavailableError,
+)
 from driftloop.models import files
 from driftloop.models.artifact import (
     MANIFEST,
@@ -61,6 +66,7 @@ class ModelStore:
         self._fs, self._root = files.open_place(settings.uri, self._options)
         self._keep, self._grace = settings.keep, settings.grace.total_seconds()
         self._now = now
+        self._known = False  # whether anything was ever found in the root
 
     @measured("save")
     def save(self, stream: str, version: str, artifact: ModelArtifact) -> tuple[str, str]:
@@ -76,6 +82,7 @@ class ModelStore:
             URI of its folder, readable from any working directory, and the sha256 of its manifest.
 
         Raises:
+            StoreUnavailableError: It could not be written now, and may be later.
             StoreError: It could not be written; says where, why, and what to do.
         """
         manifest, weights = dump(artifact)
@@ -89,11 +96,12 @@ class ModelStore:
             folder = f"{folder}-{uuid.uuid4().hex[:8]}"
         if there != "same":
             try:
-                files.write(self._fs, folder, parts)
+                files.write(self._fs, folder, parts, self.expect)
             except StoreError:
                 # Another trainer may have written the same at the same time.
                 if self._state(folder, parts) != "same":
                     raise
+        self._known = True
         return self._fs.unstrip_protocol(folder), digest
 
     def _state(self, folder: str, parts: Mapping[str, bytes]) -> str:
@@ -114,12 +122,44 @@ class ModelStore:
 
     @measured("probe")
     def probe(self) -> None:
-        """Write a small file and remove it.
+        """Write a small file and remove it; a root that is not there yet is not made.
 
         Raises:
             StoreError: It could not be written; says where, why, and what to do.
         """
         files.probe(self._fs, self._root)
+
+    def owns(self, uri: str) -> bool:
+        """Whether an artifact's URI lies below the root."""
+        return uri.startswith(f"{self._fs.unstrip_protocol(self._root)}/")
+
+    @property
+    def known(self) -> bool:
+        """Whether anything was found in the root."""
+        return self._known
+
+    def expect(self, uris: Iterable[str] = ()) -> None:
+        """See that the root is there and not empty, unless the store is new.
+
+        Args:
+            uris: Of artifacts that were published. Where one of them lies below the root, or this
+                object has found anything there before, the store is not new.
+
+        Raises:
+            StoreUnavailableError: The root is away, as a volume that is not mounted, or cannot be
+                read now. What does not pass is left to reading and writing, which tell of it.
+        """
+        try:
+            found = files.holds_any(self._fs, self._root)
+        except StoreUnavailableError:
+            raise
+        except StoreError:
+            return
+        if not found and (self._known or any(map(self.owns, uris))):
+            raise StoreUnavailableError(
+                f"{self._root}, where versions lie, is not there, or empty: mount or restore it"
+            )
+        self._known = self._known or found
 
     @measured("reach")
     def reach(self) -> None:
@@ -158,8 +198,9 @@ class ModelStore:
             digest: The sha256 of its manifest.
 
         Raises:
-            ArtifactNotFoundError: Nothing lies there.
+            ArtifactNotFoundError: Nothing lies there, in a store that is there.
             ArtifactCorruptedError: What lies there has another hash, or does not parse.
+            StoreUnavailableError: The store is away, or cannot be read now.
             StoreError: The store could not be read.
         """
         return self._load(uri, digest)[0]
@@ -193,7 +234,12 @@ class ModelStore:
 
     def _load(self, uri: str, digest: str | None) -> tuple[ModelArtifact, str, dict[str, bytes]]:
         fs, folder = files.open_place(uri, self._options)
-        manifest = files.read(fs, folder, MANIFEST)
+        try:
+            manifest = files.read(fs, folder, MANIFEST)
+        except ArtifactNotFoundError:
+            self.expect([uri])
+            raise
+        self._known = self._known or self.owns(uri)
         found = sha256(manifest)
         if digest is not None and found != digest:
             raise ArtifactCorruptedError(

@@ -13,7 +13,12 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from driftloop.errors import ArtifactCorruptedError, ArtifactNotFoundError, StoreError
+from driftloop.errors import (
+    ArtifactCorruptedError,
+    ArtifactNotFoundError,
+    StoreError,
+    StoreUnavailableError,
+)
 from driftloop.messages import (
     CandidateTrained,
     Event,
@@ -28,10 +33,8 @@ from driftloop.trainer import switches
 from driftloop.trainer.history import Current, History, Place
 from driftloop.trainer.job import Check
 from driftloop.trainer.outcomes import finish
-from driftloop.trainer.work import Result, Store
-
-PAUSES = (0.5, 1.0, 2.0)
-"""Seconds between tries while the store cannot be read."""
+from driftloop.trainer.shelf import PAUSES, Store, settled
+from driftloop.trainer.work import Result
 
 _log = structlog.get_logger(__name__)
 
@@ -148,6 +151,8 @@ class Desk:
             return [self._close(candidate, "rejected", reason, order.detail)]
         try:
             self._load(candidate.uri, candidate.sha256)
+        except StoreUnavailableError:
+            raise  # the round is given back
         except StoreError as error:
             return [self._close(candidate, "failed", "candidate-unreadable", str(error))]
         published = switches.promoted(candidate, current, order.detail, self._now_ms())
@@ -179,6 +184,8 @@ class Desk:
         try:
             place = self._target(order, event)
             artifact = self._load(*place)
+        except StoreUnavailableError:
+            raise  # the round is given back
         except (StoreError, _Refused) as error:
             _log.error("trainer.rollback_failed", stream=order.stream, why=str(error))
             now_ms = self._now_ms()
@@ -233,7 +240,7 @@ class Desk:
             except StoreError:
                 time.sleep(pause)
                 self._check()
-        return self._store.load(uri, sha256)
+        return settled(self._store, lambda: self._store.load(uri, sha256))
 
 
 def tell(answers: Iterable[Answer], served: Collection[str]) -> None:

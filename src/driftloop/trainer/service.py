@@ -28,7 +28,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka import KafkaError as ClientError
 
 from driftloop import __version__
-from driftloop.errors import KafkaError, KafkaUnavailableError
+from driftloop.errors import KafkaError, KafkaUnavailableError, StoreUnavailableError
 from driftloop.heartbeat import Heartbeat
 from driftloop.kafka import codes
 from driftloop.kafka.groups import group_members
@@ -408,7 +408,7 @@ class TrainerService:
         error = work.error
         if work.served is not None:
             return self._publish(work.round, work.served, consumer, publisher)
-        if isinstance(error, KafkaUnavailableError | KafkaException):
+        if isinstance(error, KafkaUnavailableError | KafkaException | StoreUnavailableError):
             _log.warning("trainer.batch_retried", why=str(error))
             self._pace.retry(time.monotonic())
         elif isinstance(error, CancelledTrainingError):

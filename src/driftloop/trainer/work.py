@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import zip_longest
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,10 @@ import structlog
 import torch
 
 from driftloop.errors import (
-    ArtifactCorruptedError,
-    ArtifactNotFoundError,
     KafkaUnavailableError,
     SettingsError,
     StoreError,
+    StoreUnavailableError,
     TrainingError,
 )
 from driftloop.messages import Cost, ModelPublished, RetrainRequested, TrainingFinished, event_id
@@ -39,12 +38,9 @@ from driftloop.trainer.load import load as load_ranges
 from driftloop.trainer.memory import available, is_refusal
 from driftloop.trainer.outcomes import finish
 from driftloop.trainer.plugins import PluginJob, PluginPool
+from driftloop.trainer.shelf import Shelf, Store
 from driftloop.trainer.train import fit_each
 
-_RESTORE = (
-    "restore the file, or send a tombstone for the stream to the topic of models: its next model "
-    "is then published without a champion"
-)
 _GROUP, _GROUP_SHARE = 256, 4
 """Requests whose records are loaded while others train, and their part of the free memory."""
 _log = structlog.get_logger(__name__)
@@ -83,16 +79,6 @@ class _Task:
         return self.error is None and (self.verdict is None or self.verdict.accepted)
 
 
-class Store(Protocol):
-    """Where champions come from and new versions go; `driftloop.models.ModelStore` is one."""
-
-    def save(self, stream: str, version: str, artifact: ModelArtifact) -> tuple[str, str]:
-        """Keep a version; return its URI and sha256."""
-
-    def load(self, uri: str, sha256: str) -> ModelArtifact:
-        """Return what `save` kept."""
-
-
 Array = npt.NDArray[np.float64]
 Load = Callable[[Mapping[str, Wanted], Check], Mapping[str, Columns | TrainingError]]
 """Records of each request, by its id."""
@@ -123,6 +109,7 @@ class Trainer:
             load_ranges, settings.kafka.client(), most=settings.trainer.max_records
         )
         self._store = store or ModelStore(settings.store)
+        self._shelf = Shelf(self._store)
         self._device = device
         self._now_ms = now_ms
         kinds = [profile.model.kind for profile in settings.profiles.values()]
@@ -152,9 +139,11 @@ class Trainer:
 
         Raises:
             KafkaUnavailableError: No broker answers; nothing is lost, try again.
+            StoreUnavailableError: The store is away; likewise.
         """
         self._check = check
         tasks = [_Task(one, current(one)) for one in requests]
+        self._shelf.begin(one.current.event for one in tasks if one.current.event)
         groups = self._groups(tasks)
         if len(groups) < 2:
             self._load(tasks, check)
@@ -206,7 +195,7 @@ class Trainer:
                 step(task)
             except TrainingError as error:
                 task.error = error
-            except (CancelledTrainingError, KafkaUnavailableError):
+            except (CancelledTrainingError, KafkaUnavailableError, StoreUnavailableError):
                 raise
             except Exception as error:  # noqa: BLE001  # one request must not end the others
                 _log.exception(
@@ -244,14 +233,7 @@ class Trainer:
         self._make_job(task, data.fitted)
 
     def _champion(self, task: _Task, event: ModelPublished) -> ModelArtifact | None:
-        try:
-            champion = self._store.load(event.uri, event.sha256)
-        except ArtifactNotFoundError as error:
-            raise TrainingError("champion-missing", f"{error}; {_RESTORE}") from error
-        except ArtifactCorruptedError as error:
-            raise TrainingError("champion-corrupted", f"{error}; {_RESTORE}") from error
-        except StoreError as error:
-            raise TrainingError("champion-unreadable", f"{error}; {_RESTORE}") from error
+        champion = self._shelf.champion(event, self._check)
         profile = _profile(task)
         if not _same_task(profile, champion):
             task.notes.append(f"champion {event.version} has another task: not compared")
@@ -399,10 +381,7 @@ class Trainer:
             return
         sequence = task.current.sequence + 1
         artifact = self._artifact(task, f"v{sequence}")
-        try:
-            uri, digest = self._store.save(request.stream, artifact.version, artifact)
-        except StoreError as error:
-            raise TrainingError("store-unwritable", str(error)) from error
+        uri, digest = self._shelf.save(request.stream, artifact, self._check)
         task.published = ModelPublished(
             id=event_id(request.stream, request.profile_hash, "model", [request.id]),
             stream=request.stream,

@@ -19,7 +19,8 @@ from driftloop.models.kinds import _made as made
 from driftloop.settings import Profile, Settings, StoreSettings
 from driftloop.settings.kinds import SHIPPED_KINDS, known_kinds
 from driftloop.trainer.history import Current
-from driftloop.trainer.work import Result, Store, Trainer
+from driftloop.trainer.shelf import Store
+from driftloop.trainer.work import Result, Trainer
 from tests.plugins import install
 from tests.streams import make_profile, make_stream
 from tests.unit.backtest.simulated import bits, profile_of, stream_of
