@@ -272,7 +272,7 @@ def test_a_trainer_is_not_started_over_an_empty_store_that_kafka_names_versions_
         if mount_point:  # what an unmounted volume leaves
             rig.store.mkdir()
         assert rig.start("--once").wait(120) == 2, rig.log
-        assert "the place where versions of 1 streams lie, as v1 of" in rig.log
+        assert "the place where versions of 1 stream lie, as v1 of" in rig.log
         assert rig.store.exists() is mount_point
     rig.store.rmdir()
     aside.rename(rig.store)

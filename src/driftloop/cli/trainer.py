@@ -155,10 +155,11 @@ def check_versions(settings: Settings) -> None:
     named = [event for event in held.current.values() if store.owns(event.uri)]
     if named:
         first = named[0]
+        streams = "1 stream" if len(named) == 1 else f"{len(named)} streams"
         rule = (
-            f"the place where versions of {len(named)} streams lie, as {first.version} of "
-            f"{first.stream} at {first.uri}; it is not there, or empty: mount or restore it. If it "
-            f"is lost for good, send a tombstone for each stream to {settings.topics.models}"
+            f"the place where versions of {streams} lie, as {first.version} of {first.stream} at "
+            f"{first.uri}; it is not there, or empty: mount or restore it. If it is lost for good, "
+            f"send a tombstone for each stream to {settings.topics.models}"
         )
         raise SettingsError([Fault("store.uri", repr(settings.store.uri), rule)])
 
