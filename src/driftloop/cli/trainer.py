@@ -145,9 +145,8 @@ def check_versions(settings: Settings) -> None:
     except StoreError as error:
         _log.warning("trainer.store_unreadable", uri=settings.store.uri, why=str(error))
         return  # each round waits for it
-    held = HeldVersions(
-        settings.kafka.client(), settings.topics.models, settings.topics.commands, recent=0.0
-    )
+    models = settings.topics.models  # alone: the trainer may lack the right to read commands
+    held = HeldVersions(settings.kafka.client(), models, models, recent=0.0)
     try:
         held.catch_up()
     finally:
@@ -159,7 +158,7 @@ def check_versions(settings: Settings) -> None:
         rule = (
             f"the place where versions of {streams} lie, as {first.version} of {first.stream} at "
             f"{first.uri}; it is not there, or empty: mount or restore it. If it is lost for good, "
-            f"send a tombstone for each stream to {settings.topics.models}"
+            f"send a tombstone for each stream to {models}"
         )
         raise SettingsError([Fault("store.uri", repr(settings.store.uri), rule)])
 

@@ -57,7 +57,7 @@ class HeldVersions:
             KafkaUnavailableError: No broker answers in time.
             KafkaError: The broker refuses.
         """
-        counts = partition_counts(self._client, list(self._topics), timeout=timeout)
+        counts = partition_counts(self._client, sorted({*self._topics}), timeout=timeout)
         places = {(topic, i) for topic, count in counts.items() for i in range(count)}
         for message in self._follower.read_to(self._ends(places, timeout), timeout=timeout):
             self._take(message)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from driftloop.errors import StoreUnavailableError
 from driftloop.messages import (
     CandidateTrained,
     Cost,
@@ -271,6 +272,30 @@ def test_a_rollback_that_cannot_be_done_is_told(
     assert told in failed.detail
     office.commit()
     assert not office.serve(rollback)
+
+
+@pytest.mark.parametrize("action", ["rollback", "promote"])
+def test_an_order_waits_for_a_store_that_is_away(
+    office: Office, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    monkeypatch.setattr(orders, "PAUSES", (0.0, 0.0))
+    first = office.publish("v1")
+    if action == "promote":
+        office.candidate("v2", first)
+        wanted = order("promote", "v2", "v1")
+    else:
+        office.publish("v2", "v1")
+        wanted = order("rollback", "v1", "v2")
+    aside = office.folder.with_name("aside")
+    office.folder.rename(aside)
+    with pytest.raises(StoreUnavailableError, match="mount or restore it"):
+        office.serve(wanted)
+    assert not office.desk.answers
+    aside.rename(office.folder)
+    published, done = office.serve(wanted)
+    assert isinstance(published, ModelPublished)
+    assert isinstance(done, TrainingFinished)
+    assert done.outcome == "published"
 
 
 def test_a_restored_version_has_no_parent_to_go_back_to(office: Office) -> None:
