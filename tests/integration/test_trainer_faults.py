@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 
 from driftloop.models import ModelStore
 from driftloop.trainer.service import TrainerService
-from tests.integration.trainer_rig import TrainerRig, end
+from tests.integration.trainer_rig import TrainerRig, end, until
 
 _KILLS = 10
 _MARKS = ("trainer.started", "trainer.partitions_assigned", "trainer.batch_begun")
@@ -33,14 +33,6 @@ def rig(tmp_path: Path, kafka_bootstrap: str) -> Iterator[TrainerRig]:
     made = TrainerRig(tmp_path, kafka_bootstrap, trainer="max_requests = 3")
     yield made
     made.clean()
-
-
-def _wait(happened: Callable[[], Any], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        pause.wait(0.02)
 
 
 @pytest.mark.slow
@@ -57,7 +49,7 @@ def test_killed_at_ten_points_every_request_has_one_outcome_and_no_version_is_do
         requests += [rig.request(*streams[i], tag=round_) for i in asked]
         seen = rig.log.count(_MARKS[round_ % 3]) if round_ else 0
         process = rig.start()
-        _wait(lambda seen=seen, mark=_MARKS[round_ % 3]: rig.log.count(mark) > seen, 120)  # type: ignore[misc]
+        until(lambda seen=seen, mark=_MARKS[round_ % 3]: rig.log.count(mark) > seen, 120)  # type: ignore[misc]
         with suppress(subprocess.TimeoutExpired):
             process.wait(chance.uniform(0.0, 1.0))
         assert process.poll() is None, rig.log
@@ -92,8 +84,8 @@ def test_sigterm_ends_the_trainer_with_exit_code_0_and_an_unfinished_batch_is_se
         text = rig.config.read_text()
         rig.config.write_text(text.replace("epochs = 100000", "epochs = 100000, patience = 99999"))
         process = rig.start()
-        _wait(lambda: "trainer.partitions_assigned" in rig.log)
-        _wait(lambda: "trainer.batch_begun" in rig.log)
+        until(lambda: "trainer.partitions_assigned" in rig.log)
+        until(lambda: "trainer.batch_begun" in rig.log)
         began = time.monotonic()
         assert end(process) == 0, rig.log
         assert time.monotonic() - began < 10
@@ -108,7 +100,7 @@ def test_sigterm_ends_the_trainer_with_exit_code_0_and_an_unfinished_batch_is_se
 
 def test_idle_trainer_ends_on_ctrl_c_with_exit_code_0(rig: TrainerRig) -> None:
     process = rig.start()
-    _wait(lambda: "trainer.partitions_assigned" in rig.log)
+    until(lambda: "trainer.partitions_assigned" in rig.log)
     assert end(process, signal.SIGINT) == 0
     assert "Traceback" not in rig.log
 
@@ -119,12 +111,12 @@ def test_partitions_taken_away_in_mid_work_are_served_once_by_their_new_owner(
     streams = [rig.stream(f"streams.s{i}", 60, seed=i) for i in range(8)]
     first = rig.start(DRIFTLOOP_TRAINER__INSTANCE=f"{rig.prefix}-1")
     requests = [rig.request(*one, tag=0) for one in streams]
-    _wait(lambda: "trainer.partitions_assigned" in rig.log)
+    until(lambda: "trainer.partitions_assigned" in rig.log)
     second = rig.start(DRIFTLOOP_TRAINER__INSTANCE=f"{rig.prefix}-2")
     try:
         for i in range(1, 4):
             requests += [rig.request(*one, tag=i) for one in streams]
-        _wait(lambda: rig.log.count("trainer.partitions_assigned") > 1)
+        until(lambda: rig.log.count("trainer.partitions_assigned") > 1)
         assert end(first) == 0
         requests += [rig.request(*one, tag="last") for one in streams]
         rig.wait_for(requests)
@@ -139,12 +131,12 @@ def test_partitions_taken_away_in_mid_work_are_served_once_by_their_new_owner(
 def test_a_rival_of_the_same_instance_name_fences_the_older_which_says_so(rig: TrainerRig) -> None:
     topic, data = rig.stream("streams.a", 60)
     older = rig.start()
-    _wait(lambda: "trainer.partitions_assigned" in rig.log)
+    until(lambda: "trainer.partitions_assigned" in rig.log)
     first = rig.request(topic, data)
     rig.wait_for([first])
     newer = rig.start(DRIFTLOOP_TRAINER__GROUP=f"{rig.prefix}.other")
     try:
-        _wait(lambda: rig.log.count("trainer.partitions_assigned") > 1)
+        until(lambda: rig.log.count("trainer.partitions_assigned") > 1)
         second = rig.request(topic, data, tag=2)
         assert older.wait(30) == 1
         assert "trainer.instance" in rig.log
@@ -179,7 +171,7 @@ def test_a_trainer_fenced_by_its_own_earlier_joining_joins_anew_and_goes_on(
                 }
             )
             earlier.subscribe([rig.settings.topics.retrain])
-            _wait(lambda: (earlier.poll(0.1), _renewed(logs))[1])
+            until(lambda: (earlier.poll(0.1), _renewed(logs))[1])
         second = rig.request(topic, data, tag=2)
         rig.wait_for([second])
     finally:
@@ -243,7 +235,7 @@ def test_a_store_that_is_away_while_requests_wait_fails_none_of_them(rig: Traine
         with capture_logs() as logs:
             later = [rig.stream(f"streams.s{i}", 60, seed=20 + i, slope=4.0) for i in range(3)]
             waiting = [rig.request(*one, tag=2) for one in [*later, new]]
-            _wait(lambda: len(_of(logs, "batch_retried")) > 1)
+            until(lambda: len(_of(logs, "batch_retried")) > 1)
         assert all("mount or restore it" in one["why"] for one in _of(logs, "batch_retried"))
         assert len(rig.trainings()) == 3, "nothing is decided while the store is away"
         assert not rig.store.exists(), "nothing is made in its place"

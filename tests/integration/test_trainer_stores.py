@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from driftloop.errors import KafkaUnavailableError
 from driftloop.kafka.groups import group_members
@@ -20,7 +21,7 @@ from driftloop.models import ModelStore
 from driftloop.settings import Settings, StoreSettings
 from driftloop.trainer import work
 from driftloop.trainer.service import TrainerService
-from tests.integration.trainer_rig import TrainerRig, end
+from tests.integration.trainer_rig import TrainerRig, end, until
 from tests.required import REQUIRED
 from tests.s3 import BUCKET, S3Server
 
@@ -88,12 +89,22 @@ def _first(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, fault: Callab
     return happened
 
 
-def _ask(rig: TrainerRig, name: str, seed: int, version: str | None = None) -> RetrainRequested:
-    """Ask for a model of records that no other request names, and wait for its outcome."""
+def _send(rig: TrainerRig, name: str, seed: int, version: str | None = None) -> RetrainRequested:
+    """Ask for a model of records that no other request names."""
     topic, data = rig.stream(f"streams.{name}", 120, seed=seed, slope=1.0 + seed)
-    request = rig.request(topic, data, version=version)
+    return rig.request(topic, data, version=version)
+
+
+def _ask(rig: TrainerRig, name: str, seed: int, version: str | None = None) -> RetrainRequested:
+    """Likewise, and wait for its outcome."""
+    request = _send(rig, name, seed, version)
     rig.wait_for([request], 90)
     return request
+
+
+def _retried(logs: list[Any]) -> list[str]:
+    """Why rounds were given back."""
+    return [one["why"] for one in logs if one["event"] == "trainer.batch_retried"]
 
 
 def _ends(rig: TrainerRig, request: RetrainRequested) -> tuple[str, str]:
@@ -105,7 +116,7 @@ def _whole(rig: TrainerRig, settings: StoreSettings, names: list[str]) -> None:
     """Exactly these versions are published, and each of them is whole."""
     store = ModelStore(settings)
     models = rig.models()
-    assert [one.version for one in models] == names
+    assert sorted(one.version for one in models) == names
     for one in models:
         assert store.load(one.uri, one.sha256).request_id == one.request_id
 
@@ -135,36 +146,47 @@ def test_a_store_that_becomes_read_only_fails_what_is_asked_meanwhile(rig: Train
     assert rig.log.count("trainer.started") == 1
 
 
-def test_a_store_that_vanishes_in_training_is_made_anew_and_what_is_published_is_whole(
+def test_a_store_that_leaves_in_training_is_not_made_anew_and_its_request_waits(
     rig: TrainerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    aside = rig.folder / "aside"
     with _serving(rig.settings):
         _ask(rig, "a", 0)
-        gone = _first(monkeypatch, work, "fit_each", lambda: shutil.rmtree(rig.store))
-        second = _ask(rig, "a", 1, "v1")
+        gone = _first(monkeypatch, work, "fit_each", lambda: rig.store.rename(aside))
+        with capture_logs() as logs:
+            second = _send(rig, "a", 1, "v1")
+            until(lambda: len(_retried(logs)) > 1, 180)
         assert gone
-        assert _ends(rig, second) == ("published", "")
-        newest = rig.models()[-1]
-        store = ModelStore(rig.settings.store)
-        assert store.load(newest.uri, newest.sha256).version == "v2"
-        shutil.rmtree(rig.store)
-        third = _ask(rig, "a", 2, "v2")
-    assert _ends(rig, third) == ("failed", "champion-missing")
-    assert "tombstone" in rig.outcome(third).detail
-    assert [one.version for one in rig.models()] == ["v1", "v2"]
+        assert all("mount or restore it" in why for why in _retried(logs))
+        assert not rig.store.exists(), "nothing is made in its place"
+        assert len(rig.trainings()) == 1
+        aside.rename(rig.store)
+        rig.wait_for([second], 60)
+    assert _ends(rig, second) == ("published", "")
+    _whole(rig, rig.settings.store, ["v1", "v2"])
 
 
-def test_a_store_that_vanishes_while_a_version_is_written_fails_its_request(
+def test_a_version_that_is_gone_from_a_store_that_is_there_ends_its_request(
+    rig: TrainerRig,
+) -> None:
+    with _serving(rig.settings):
+        for name in "ab":
+            _ask(rig, name, 0)
+        (lost,) = (one for one in rig.models() if one.stream.endswith("streams.a"))
+        shutil.rmtree(lost.uri.removeprefix("file://"))
+        asked = _ask(rig, "a", 1, "v1")
+    assert _ends(rig, asked) == ("failed", "champion-missing")
+    assert "tombstone" in rig.outcome(asked).detail
+
+
+def test_a_new_store_that_vanishes_while_its_first_version_is_written_gets_it_whole(
     rig: TrainerRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with _serving(rig.settings):
         gone = _first(monkeypatch, os, "fsync", lambda: shutil.rmtree(rig.store))
-        lost = _ask(rig, "a", 0)
+        request = _ask(rig, "a", 0)
         assert gone
-        again = _ask(rig, "a", 1)
-    assert _ends(rig, lost) == ("failed", "store-unwritable")
-    assert "No such file or directory" in rig.outcome(lost).detail
-    assert _ends(rig, again) == ("published", "")
+    assert _ends(rig, request) == ("published", "")
     _whole(rig, rig.settings.store, ["v1"])
     assert not list(rig.store.rglob(".aside*"))
 
@@ -196,7 +218,7 @@ def test_a_slow_store_costs_the_trainer_neither_its_partitions_nor_the_request(
 
 
 @pytest.mark.parametrize("fault", [pytest.param("silent", marks=pytest.mark.slow), "down"])
-def test_a_store_that_stops_answering_in_training_fails_requests_until_it_is_back(
+def test_a_store_that_stops_answering_in_training_is_waited_for_and_fails_nothing(
     rig: TrainerRig, s3: S3Server, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     settings = _in_bucket(rig, s3, 1)
@@ -204,14 +226,15 @@ def test_a_store_that_stops_answering_in_training_fails_requests_until_it_is_bac
     with _serving(settings):
         _ask(rig, "a", 0)
         stopped = _first(monkeypatch, work, "fit_each", stop)
-        unsaved = _ask(rig, "a", 1, "v1")
-        assert stopped
-        unread = _ask(rig, "a", 2, "v1")
+        with capture_logs() as logs:
+            unsaved = _send(rig, "a", 1, "v1")
+            until(lambda: bool(_retried(logs)), 180)
+            assert stopped
+            unread = _send(rig, "b", 2)
+            until(lambda: len(_retried(logs)) > 1, 180)
+        assert all("look whether the store answers" in why for why in _retried(logs))
+        assert len(rig.trainings()) == 1, "nothing is decided while the store is away"
         back()
-        cured = _ask(rig, "a", 3, "v1")
-    assert _ends(rig, unsaved) == ("failed", "store-unwritable")
-    assert _ends(rig, unread) == ("failed", "champion-unreadable")
-    for request in (unsaved, unread):
-        assert "look whether the store answers" in rig.outcome(request).detail
-    assert _ends(rig, cured) == ("published", "")
-    _whole(rig, settings.store, ["v1", "v2"])
+        rig.wait_for([unsaved, unread], 90)
+    assert [_ends(rig, one) for one in (unsaved, unread)] == [("published", "")] * 2
+    _whole(rig, settings.store, ["v1", "v1", "v2"])

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from driftloop.errors import StoreError
+from driftloop.cli.trainer import check_store
+from driftloop.errors import SettingsError, StoreError
 from driftloop.models import ModelStore, files
 from driftloop.models.retention import Held
 from driftloop.settings import StoreSettings
@@ -72,6 +74,19 @@ def test_a_server_that_goes_down_in_the_middle_is_told_and_work_goes_on_when_it_
         second = store.save("s", "v2", artifact(version="v2"))
         assert store.load(*second).version == "v2"
         assert [one.version for one in store.versions("s")] == ["v2", "v1"]
+
+
+def test_a_server_that_is_down_does_not_keep_a_trainer_from_starting_and_a_mistake_does(
+    s3: S3Server, tmp_path: Path
+) -> None:
+    for wrong in (_settings(s3, bucket="nowhere"), _settings(s3, secret="wrong")):  # noqa: S106
+        with pytest.raises(SettingsError, match="a place where models can be written"):
+            check_store(wrong)
+    once = {"connect_timeout": 2, "read_timeout": 2}
+    down = _settings(S3Server(tmp_path), config_kwargs=once)
+    with capture_logs() as logs:
+        check_store(down)
+    assert [one["event"] for one in logs] == ["trainer.store_unwritable"]
 
 
 def test_one_client_alone_asks_again_unless_the_options_say_otherwise() -> None:

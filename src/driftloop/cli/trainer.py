@@ -17,7 +17,13 @@ from rich.console import Console
 from driftloop import logs
 from driftloop.cli.extras import need
 from driftloop.cli.flows import Config, Metrics, console, load, serve
-from driftloop.errors import Fault, KafkaUnavailableError, SettingsError, StoreError
+from driftloop.errors import (
+    Fault,
+    KafkaUnavailableError,
+    SettingsError,
+    StoreError,
+    StoreUnavailableError,
+)
 from driftloop.heartbeat import Heartbeat
 from driftloop.kafka.held import HeldVersions
 from driftloop.kafka.waiting import wait_for_kafka
@@ -109,12 +115,23 @@ def check_store(settings: StoreSettings) -> None:
     try:
         ModelStore(settings).probe()
     except StoreError as error:
-        cause = error.__cause__
-        if isinstance(cause, OSError) and cause.errno not in LASTING:
+        if _passes(error):
             _log.warning("trainer.store_unwritable", uri=settings.uri, why=str(error))
             return
         rule = f"a place where models can be written ({error})"
         raise SettingsError([Fault("store.uri", repr(settings.uri), rule)]) from error
+
+
+def _passes(error: StoreError) -> bool:
+    """Whether what is wrong with the store at the start may pass by itself, as an outage does.
+
+    A bucket that is missing and credentials that no one gave are most likely mistakes.
+    """
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno is not None:
+        return cause.errno not in LASTING
+    mistaken = isinstance(cause, FileNotFoundError) or "Credentials" in type(cause).__name__
+    return isinstance(error, StoreUnavailableError) and not mistaken
 
 
 def _ready(settings: Settings, ended: Callable[[], bool]) -> bool:

@@ -72,6 +72,16 @@ def open_place(uri: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     return fs, str(path).rstrip("/")
 
 
+def is_below(uri: str, root: str) -> bool:
+    """Whether an artifact's URI names a place below a root, by its text alone.
+
+    Neither ``..`` nor another URL, which fsspec would chain after ``::``, leads out of it.
+    """
+    root = f"{root.rstrip('/')}/"
+    rest = uri.removeprefix(root)
+    return uri.startswith(root) and ".." not in rest.split("/") and "::" not in rest
+
+
 def is_local(fs: Any) -> bool:
     """Whether files can be renamed at once there."""
     return isinstance(fs, LocalFileSystem)

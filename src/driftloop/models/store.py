@@ -15,6 +15,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from driftloop.errors import (
     ArtifactCorruptedError,
@@ -53,7 +54,8 @@ class ModelStore:
 
     Args:
         settings: `uri` is a folder or a URL that fsspec reads, `options` go to its file system;
-            `keep` and `grace` say what `prune` leaves.
+            versions of other places are read below one of `also` alone; `keep` and `grace` say
+            what `prune` leaves.
         now: Seconds since the epoch.
 
     Raises:
@@ -64,6 +66,7 @@ class ModelStore:
     def __init__(self, settings: StoreSettings, *, now: Callable[[], float] = time.time) -> None:
         self._options = settings.resolved()
         self._fs, self._root = files.open_place(settings.uri, self._options)
+        self._also = settings.also
         self._keep, self._grace = settings.keep, settings.grace.total_seconds()
         self._now = now
         self._known = False  # whether anything was ever found in the root
@@ -131,7 +134,7 @@ class ModelStore:
 
     def owns(self, uri: str) -> bool:
         """Whether an artifact's URI lies below the root."""
-        return uri.startswith(f"{self._fs.unstrip_protocol(self._root)}/")
+        return files.is_below(uri, self._fs.unstrip_protocol(self._root))
 
     @property
     def known(self) -> bool:
@@ -201,7 +204,7 @@ class ModelStore:
             ArtifactNotFoundError: Nothing lies there, in a store that is there.
             ArtifactCorruptedError: What lies there has another hash, or does not parse.
             StoreUnavailableError: The store is away, or cannot be read now.
-            StoreError: The store could not be read.
+            StoreError: The store could not be read; or the artifact lies elsewhere.
         """
         return self._load(uri, digest)[0]
 
@@ -225,15 +228,30 @@ class ModelStore:
 
     def manifest(self, uri: str) -> Manifest:
         """The manifest of an artifact, whose files are not read; raises as `load` does."""
-        fs, folder = files.open_place(uri, self._options)
+        fs, folder = self._place(uri)
         return parse_manifest(files.read(fs, folder, MANIFEST), uri)
 
     def contents(self, uri: str, digest: str) -> dict[str, bytes]:
         """The verified files of an artifact by name; raises as `load` does."""
         return self._load(uri, digest)[2]
 
+    def _place(self, uri: str) -> tuple[Any, str]:
+        """The file system of an artifact and its folder there.
+
+        Whoever may write events must not say what this process reads and whom it asks, so nothing
+        is opened that neither the root nor another trusted place holds.
+        """
+        if not self.owns(uri):
+            roots = (files.open_place(one, self._options) for one in self._also)
+            if not any(files.is_below(uri, fs.unstrip_protocol(path)) for fs, path in roots):
+                raise StoreError(
+                    f"{uri} is not read, as it does not lie below store.uri, {self._root}: if "
+                    "versions that you trust lie there, name the folder above them in store.also"
+                )
+        return files.open_place(uri, self._options)
+
     def _load(self, uri: str, digest: str | None) -> tuple[ModelArtifact, str, dict[str, bytes]]:
-        fs, folder = files.open_place(uri, self._options)
+        fs, folder = self._place(uri)
         try:
             manifest = files.read(fs, folder, MANIFEST)
         except ArtifactNotFoundError:

@@ -1,8 +1,8 @@
 """Which version of a stream's model serves, and how the next one takes over without a pause.
 
 A new version is loaded and verified aside while the old one goes on serving. Only when it is whole
-does it take over, between two records. What cannot be loaded is tried again a few times; then the
-old version stays.
+does it take over, between two records. What cannot be loaded is tried again: a few times, and then
+the old version stays; or, while the store is away, until it is back.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from concurrent.futures import Executor, Future
 
 import structlog
 
-from driftloop.errors import DriftloopError
+from driftloop.errors import DriftloopError, StoreUnavailableError
 from driftloop.messages import ModelPublished
 from driftloop.models import ModelArtifact
 from driftloop.scorer import metrics
 
 ATTEMPTS = 5
-FIRST_DELAY = 0.5
-"""Seconds before the second attempt; twice as long before each further one."""
+FIRST_DELAY, DOUBLINGS = 0.5, 6
+"""Seconds before the second attempt; twice as long before each further one, but so often only."""
 
 _log = structlog.get_logger(__name__)
 
@@ -140,8 +140,9 @@ class VersionFollower:
         metrics.LOAD_FAILURES.inc()
         known = isinstance(error, DriftloopError | OSError)
         serving = self.serving.version if self.serving else None
-        if self._attempts < ATTEMPTS:
-            self._retry_at = self._clock() + FIRST_DELAY * 2 ** (self._attempts - 1)
+        if self._attempts < ATTEMPTS or isinstance(error, StoreUnavailableError):
+            doublings = min(self._attempts - 1, DOUBLINGS)
+            self._retry_at = self._clock() + FIRST_DELAY * 2**doublings
         _log.log(
             30 if self._retry_at is not None else 40,
             "scorer.load_failed",

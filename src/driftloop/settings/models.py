@@ -205,6 +205,8 @@ class StoreSettings(Section):
         uri: A folder, or a URL that fsspec reads, as ``s3://bucket/models``.
         options: What fsspec's file system takes. Secrets are references, as in
             ``kafka.properties``.
+        also: Other folders or URLs that published versions may be read from, as where the store
+            lay before it moved; what lies elsewhere is refused. Nothing is written there.
         keep: Newest versions of each stream that stay, beside those that are current, the parent
             of the current one, or pinned; 0 keeps all. The trainer removes the others once it has
             published for the stream.
@@ -214,6 +216,7 @@ class StoreSettings(Section):
 
     uri: str = ".driftloop/models"
     options: dict[str, Any] = Field(default={})
+    also: list[str] = Field(default=[])
     keep: int = Field(default=0, ge=0)
     grace: Duration = Field(default="1h")  # type: ignore[assignment]  # read by parse_duration
 

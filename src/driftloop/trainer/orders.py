@@ -219,9 +219,7 @@ class Desk:
         known = self._history.places.get(order.stream, {}).get(version)
         if known is not None:
             return known
-        found = (
-            self._store.find(order.stream, version) if isinstance(self._store, ModelStore) else []
-        )
+        found = self._find(order.stream, version, current)
         if len(found) != 1:
             what = "no artifact" if not found else f"{len(found)} artifacts"
             raise _Refused(
@@ -229,6 +227,16 @@ class Desk:
                 f"{', '.join(uri for uri, _ in found) or 'store.uri'}"
             )
         return Place(*found[0])
+
+    def _find(self, stream: str, version: str, current: ModelPublished) -> list[tuple[str, str]]:
+        """Artifacts of a version of which no event is known; a store that is away has none."""
+        if not isinstance(self._store, ModelStore):
+            return []
+        found = self._store.find(stream, version)
+        if not found:
+            self._store.expect([current.uri])
+            found = self._store.find(stream, version)
+        return found
 
     def _load(self, uri: str, sha256: str) -> ModelArtifact:
         """Read and verify; what cannot be read now is tried again for a moment."""

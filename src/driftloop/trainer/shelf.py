@@ -77,6 +77,20 @@ class Shelf:
             _ask(self._store)
             self._doubted = False
 
+    def load(self, uri: str, sha256: str, check: Check) -> ModelArtifact:
+        """Read a version.
+
+        Args:
+            uri: Where it lies.
+            sha256: Of its manifest.
+            check: Called after each pause; raises to give up.
+
+        Raises:
+            StoreUnavailableError: The store is away.
+            StoreError: It cannot be had, and waiting would not help.
+        """
+        return self._patiently(lambda: self._store.load(uri, sha256), check)
+
     def champion(self, event: ModelPublished, check: Check) -> ModelArtifact:
         """Read a stream's current version.
 
@@ -89,7 +103,7 @@ class Shelf:
             TrainingError: It cannot be had, and waiting would not help.
         """
         try:
-            return self._patiently(lambda: self._store.load(event.uri, event.sha256), check)
+            return self.load(event.uri, event.sha256, check)
         except ArtifactNotFoundError as error:
             raise TrainingError("champion-missing", f"{error}; {_LAST_RESORT}") from error
         except ArtifactCorruptedError as error:

@@ -253,7 +253,9 @@ class Trainer:
         if restored or event.parent_uri is None or event.parent_sha256 is None:
             return None
         try:
-            parent = self._store.load(event.parent_uri, event.parent_sha256)
+            parent = self._shelf.load(event.parent_uri, event.parent_sha256, self._check)
+        except StoreUnavailableError:
+            raise  # without its parent the champion would be judged otherwise
         except StoreError as error:
             task.notes.append(f"parent {event.parent_version} not compared: {error}")
             return None

@@ -126,6 +126,27 @@ def test_stream_names_become_folders_inside_the_store(tmp_path: Path) -> None:
         assert ".." not in Path(uri).parts
 
 
+def test_what_lies_elsewhere_is_not_read_unless_the_place_is_trusted(tmp_path: Path) -> None:
+    """Whoever may write events, and not into the store, has no model served by it."""
+    root, old = tmp_path / "models", tmp_path / "models-old"
+    store = ModelStore(StoreSettings(uri=str(root)))
+    inside, _ = store.save("s", "v1", artifact())
+    uri, digest = ModelStore(StoreSettings(uri=str(old))).save("s", "v1", artifact())
+    disguised = f"file://{root}/s/../../models-old/{uri.partition('models-old/')[2]}"
+    chained = f"{inside}::{uri}"
+    places = (uri, uri.removeprefix("file://"), disguised, chained, "http://127.0.0.1:1/s/v1")
+    for place in places:
+        for call in (lambda: store.load(place, digest), lambda: store.manifest(place)):  # noqa: B023
+            with pytest.raises(StoreError, match=r"is not read.*in store\.also"):
+                call()
+    moved = ModelStore(StoreSettings(uri=str(root), also=[str(old)]))
+    assert moved.load(uri, digest).version == "v1"
+    assert moved.load(inside, digest).version == "v1"
+    for place in places[2:]:
+        with pytest.raises(StoreError, match="is not read"):
+            moved.load(place, digest)
+
+
 def test_an_unknown_protocol_is_said() -> None:
     with pytest.raises(StoreError, match=r"store\.uri"):
         ModelStore(StoreSettings(uri="nowhere://x"))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from driftloop.errors import ArtifactCorruptedError
+from driftloop.errors import StoreError
 from driftloop.messages import ModelPublished
 from driftloop.models import ModelArtifact
 from driftloop.scorer.versions import ATTEMPTS, VersionFollower
@@ -36,7 +37,7 @@ class Later(Executor):
         for future, call in waiting:
             try:
                 future.set_result(call())
-            except ArtifactCorruptedError as error:
+            except StoreError as error:
                 future.set_exception(error)
 
 
@@ -95,6 +96,28 @@ def test_a_wrong_hash_is_tried_again_then_given_up_and_the_old_version_stays(set
     assert setup.version() == "v1"
     setup.follower.offer(setup.publish(3))
     assert setup.version() == "v3"
+
+
+def test_a_version_is_asked_for_until_a_store_that_is_away_is_back(setup: Setup) -> None:
+    setup.executor.eager = True
+    setup.follower.offer(setup.publish(1))
+    assert setup.version() == "v1"
+    root = Path(setup.world.settings.store.uri)
+    newer = setup.publish(2)
+    root.rename(root.with_name("aside"))
+    setup.follower.offer(newer)
+    waits = []
+    for _ in range(3 * ATTEMPTS):
+        assert setup.version() == "v1"
+        wait = setup.follower.wake_after()
+        assert wait is not None
+        waits.append(wait)
+        setup.now += wait
+    assert waits[:3] == [0.5, 1.0, 2.0]
+    assert max(waits) == waits[-1] == 32.0
+    root.with_name("aside").rename(root)
+    assert setup.version() == "v2"
+    assert setup.follower.wake_after() is None
 
 
 def test_a_newer_version_replaces_one_that_is_still_loading(setup: Setup) -> None:

@@ -139,7 +139,9 @@ def test_an_unknown_key_is_a_fault_that_names_what_was_meant(
 
 
 def test_an_unknown_key_like_no_other_names_the_known_ones(write: Write) -> None:
-    assert "known: grace, keep, options, uri" in _faults(write("[store]\nzzz = 1"))["store.zzz"]
+    assert (
+        "known: also, grace, keep, options, uri" in _faults(write("[store]\nzzz = 1"))["store.zzz"]
+    )
 
 
 def test_the_environment_overrides_the_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

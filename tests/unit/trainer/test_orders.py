@@ -298,6 +298,22 @@ def test_an_order_waits_for_a_store_that_is_away(
     assert done.outcome == "published"
 
 
+def test_a_version_that_no_event_names_is_not_missed_in_a_store_that_is_away(
+    office: Office,
+) -> None:
+    office.save("v1")
+    office.publish("v7")
+    wanted = order("rollback", "v1", "v7", reason="command")
+    aside = office.folder.with_name("aside")
+    office.folder.rename(aside)
+    with pytest.raises(StoreUnavailableError, match="mount or restore it"):
+        office.serve(wanted)
+    aside.rename(office.folder)
+    back, _ = office.serve(wanted)
+    assert isinstance(back, ModelPublished)
+    assert back.version == "v1"
+
+
 def test_a_restored_version_has_no_parent_to_go_back_to(office: Office) -> None:
     office.publish("v1")
     office.publish("v2", "v1")

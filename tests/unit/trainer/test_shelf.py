@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from driftloop.errors import ArtifactNotFoundError, StoreError, StoreUnavailableError, TrainingError
@@ -18,7 +20,7 @@ from driftloop.trainer import shelf
 from driftloop.trainer.history import Current
 from driftloop.trainer.job import Check
 from driftloop.trainer.load import Wanted
-from driftloop.trainer.work import Trainer
+from driftloop.trainer.work import Result, Trainer
 from tests.artifacts import artifact
 from tests.unit.trainer.test_work import _load, _profile, _request, _run, _trainer
 
@@ -83,6 +85,59 @@ def test_a_store_that_is_away_gives_the_round_back_before_anything_is_loaded(
     (result,) = _run(trainer, [_request(1)], before)
     assert result.finished.outcome in {"published", "rejected"}, result.finished
     assert result.finished.champion is not None
+
+
+class LeavingAt(ModelStore):
+    """Its volume leaves just before a version is read for the first time."""
+
+    volume: Volume
+    place = ""
+
+    def load(self, uri: str, digest: str) -> ModelArtifact:
+        if uri == self.place and self.volume.root.exists():
+            self.volume.leave()
+        return super().load(uri, digest)
+
+
+def test_a_champion_is_not_judged_without_its_parent_because_the_store_is_away(
+    volume: Volume,
+) -> None:
+    first = _first(volume)
+    found = replace(volume.store.load(first.uri, first.sha256), version="v2")
+    uri, digest = volume.store.save(first.stream, "v2", found)
+    champion = msgspec.structs.replace(
+        first,
+        version="v2",
+        sequence=2,
+        parent_version="v1",
+        uri=uri,
+        sha256=digest,
+        parent_uri=first.uri,
+        parent_sha256=first.sha256,
+    )
+    store = LeavingAt(volume.settings)
+    store.volume, store.place = volume, first.uri
+    trainer = _trainer(_profile(), store=store)  # type: ignore[arg-type]
+
+    def run() -> Result:
+        current = Current(champion, 2, judged=False)
+        return trainer.run([_request(1)], lambda _: current)[0]
+
+    with pytest.raises(StoreUnavailableError, match="mount or restore it"):
+        run()
+    store.place = ""
+    volume.come_back()
+    assert "not compared" not in run().finished.detail
+
+
+def test_a_champion_of_another_place_is_refused_with_what_to_do(
+    volume: Volume, tmp_path: Path
+) -> None:
+    before = _first(Volume(tmp_path / "other"))
+    volume.store.save("s9", "v1", artifact())
+    (result,) = _run(_trainer(_profile(), store=volume.store), [_request(1)], before)  # type: ignore[arg-type]
+    assert (result.finished.outcome, result.finished.reason) == ("failed", "champion-unreadable")
+    assert "name the folder above them in store.also" in result.finished.detail
 
 
 class Leaving(ModelStore):
