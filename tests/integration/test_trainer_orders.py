@@ -5,20 +5,20 @@ from __future__ import annotations
 import random
 import subprocess
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from driftloop.kafka.producer import CheckedProducer
 from driftloop.messages import CandidateTrained, VersionOrdered, encode, event_id
 from driftloop.trainer.service import TrainerService
-from tests.integration.trainer_rig import TrainerRig
+from tests.integration.trainer_rig import TrainerRig, until
 
 _MARKS = ("trainer.started", "trainer.partitions_assigned", "trainer.orders_begun")
 
@@ -33,14 +33,6 @@ def rig(tmp_path: Path, kafka_bootstrap: str) -> Iterator[TrainerRig]:
     )
     yield made
     made.clean()
-
-
-def _wait(happened: Callable[[], Any], seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        pause.wait(0.02)
 
 
 def _order(
@@ -73,7 +65,7 @@ def _killed(rig: TrainerRig, chance: random.Random) -> None:
         log = rig.folder / "trainer.log"
         seen = rig.log.count(mark) if log.exists() else 0
         process = rig.start()
-        _wait(partial(_told, rig, process, mark, seen))
+        until(partial(_told, rig, process, mark, seen))
         with suppress(subprocess.TimeoutExpired):
             process.wait(chance.uniform(0.0, 0.2))
         process.kill()
@@ -118,6 +110,42 @@ def test_killed_between_order_and_commit_each_has_one_outcome(rig: TrainerRig) -
     ]
     assert models[2].uri == models[0].uri
     assert set(Counter(one.id for one in models).values()) == {1}
+    assert [one.reason for one in rig.trainings()] == ["", "", "rolled-back"]
+
+
+def test_orders_wait_for_a_store_that_is_away_and_are_carried_out_once_it_is_back(
+    rig: TrainerRig,
+) -> None:
+    topic, first = rig.stream("streams.a", 120)
+    rig.request(topic, first)
+    rig.serve()
+    _, second = rig.stream("streams.a", 200, seed=1, slope=3.0)
+    asked = rig.request(topic, second, version="v1")
+    rig.serve()
+    aside = rig.folder / "aside"
+    rig.store.rename(aside)
+    service = TrainerService(rig.settings)  # it has never seen the store
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    try:
+        with capture_logs() as logs:
+            _order(rig, topic, "promote", "v2", "v1", request_id=asked.id)
+            _order(rig, topic, "rollback", "v1", "v2", reason="live-losses")
+            until(lambda: [one["event"] for one in logs].count("trainer.batch_retried") > 1)
+        assert [one.version for one in rig.models()] == ["v1"]
+        assert not rig.store.exists(), "nothing is made in its place"
+        aside.rename(rig.store)
+        until(lambda: len(rig.models()) > 2)
+    finally:
+        service.stop()
+        thread.join(30)
+    assert not thread.is_alive()
+    assert [(one.version, one.action) for one in rig.models()] == [
+        ("v1", "trained"),
+        ("v2", "promoted"),
+        ("v1", "rolled-back"),
+    ]
+    assert rig.outcome(asked).outcome == "published"
     assert [one.reason for one in rig.trainings()] == ["", "", "rolled-back"]
 
 
@@ -178,14 +206,14 @@ def test_an_order_is_carried_out_while_others_are_trained_and_what_it_overtakes_
     thread = threading.Thread(target=service.run, daemon=True)
     thread.start()
     try:
-        _wait(lambda: service.training == {long, other})
+        until(lambda: service.training == {long, other})
         _order(rig, other, "discard", "", "", request_id=given_up.id, reason="command")
-        _wait(lambda: given_up.id in {one.request_id for one in rig.trainings()})
+        until(lambda: given_up.id in {one.request_id for one in rig.trainings()})
         _order(rig, topic, "rollback", "v1", None, reason="command")
-        _wait(lambda: any(one.action == "rolled-back" for one in rig.models()))
+        until(lambda: any(one.action == "rolled-back" for one in rig.models()))
         assert service.training == {long, other}
         _order(rig, long, "discard", "", "", request_id=asked.id, reason="command")
-        _wait(lambda: not service.training)
+        until(lambda: not service.training)
     finally:
         service.stop()
         thread.join(60)
@@ -213,7 +241,7 @@ def test_what_was_trained_for_a_stream_that_is_rolled_back_meanwhile_is_trained_
     thread = threading.Thread(target=service.run, daemon=True)
     thread.start()
     try:
-        _wait(lambda: service.training == {topic, other})
+        until(lambda: service.training == {topic, other})
         _order(rig, topic, "rollback", "v1", None, reason="command")
         rig.wait_for([asked, beside], 120)
     finally:

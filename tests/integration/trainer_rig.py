@@ -294,7 +294,7 @@ def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
     return process.wait(60)
 
 
-def until(happened: Callable[[], Any], seconds: float = 60.0) -> None:
+def until(happened: Callable[[], Any], seconds: float = 120.0) -> None:
     """Look again and again whether something happened; fail where it did not in time."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()

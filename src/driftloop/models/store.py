@@ -70,6 +70,9 @@ class ModelStore:
         self._keep, self._grace = settings.keep, settings.grace.total_seconds()
         self._now = now
         self._known = False  # whether anything was ever found in the root
+        if files.is_local(self._fs):  # a folder may leave before it is first used
+            with contextlib.suppress(StoreError):
+                self._known = files.holds_any(self._fs, self._root)
 
     @measured("save")
     def save(self, stream: str, version: str, artifact: ModelArtifact) -> tuple[str, str]:

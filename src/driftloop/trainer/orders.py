@@ -248,7 +248,7 @@ class Desk:
             except StoreError:
                 time.sleep(pause)
                 self._check()
-        return settled(self._store, lambda: self._store.load(uri, sha256))
+        return settled(self._store, lambda: self._store.load(uri, sha256), [uri])
 
 
 def tell(answers: Iterable[Answer], served: Collection[str]) -> None:

@@ -8,7 +8,7 @@ does not pass by itself, and what is wrong with one artifact alone, ends its req
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 import structlog
@@ -89,7 +89,7 @@ class Shelf:
             StoreUnavailableError: The store is away.
             StoreError: It cannot be had, and waiting would not help.
         """
-        return self._patiently(lambda: self._store.load(uri, sha256), check)
+        return self._patiently(lambda: self._store.load(uri, sha256), check, [uri])
 
     def champion(self, event: ModelPublished, check: Check) -> ModelArtifact:
         """Read a stream's current version.
@@ -125,7 +125,7 @@ class Shelf:
         except StoreError as error:
             raise TrainingError("store-unwritable", str(error)) from error
 
-    def _patiently(self, call: Callable[[], _T], check: Check) -> _T:
+    def _patiently(self, call: Callable[[], _T], check: Check, uris: Sequence[str] = ()) -> _T:
         """Try again for a moment; a store that is away then, or one that answers but not this."""
         for pause in self._pauses:
             try:
@@ -134,11 +134,16 @@ class Shelf:
                 _log.warning("trainer.store_waiting", why=str(error), seconds=pause)
                 time.sleep(pause)
                 check()
-        return settled(self._store, call)
+        return settled(self._store, call, uris)
 
 
-def settled(store: Store, call: Callable[[], _T]) -> _T:
+def settled(store: Store, call: Callable[[], _T], uris: Sequence[str] = ()) -> _T:
     """What a call gives when it is not tried again.
+
+    Args:
+        store: Where versions lie.
+        call: Reads or writes there.
+        uris: Of what it reads: a store that should hold these is not a new one.
 
     Raises:
         StoreUnavailableError: The store as a whole is away.
@@ -149,20 +154,20 @@ def settled(store: Store, call: Callable[[], _T]) -> _T:
     except StoreUnavailableError:
         if not isinstance(store, ModelStore):
             raise
-        _ask(store)
+        _ask(store, uris)
     try:
         return call()  # it may have come back just now
     except StoreUnavailableError as error:
         raise StoreError(f"{error} (the store answers otherwise)") from error
 
 
-def _ask(store: ModelStore) -> None:
+def _ask(store: ModelStore, uris: Sequence[str] = ()) -> None:
     """See that the store is there and can be written.
 
     Raises:
         StoreUnavailableError: It is away.
     """
-    store.expect()
+    store.expect(uris)
     try:
         store.probe()
     except StoreUnavailableError:

@@ -288,6 +288,8 @@ def test_an_order_waits_for_a_store_that_is_away(
         wanted = order("rollback", "v1", "v2")
     aside = office.folder.with_name("aside")
     office.folder.rename(aside)
+    office.store = ModelStore(StoreSettings(uri=str(office.folder)))  # it has never seen the folder
+    office.new_desk()
     with pytest.raises(StoreUnavailableError, match="mount or restore it"):
         office.serve(wanted)
     assert not office.desk.answers

@@ -190,6 +190,15 @@ def test_a_save_that_stays_away_gives_the_round_back_and_the_next_asks_before_it
     assert result.finished.outcome == "published"
 
 
+def test_nothing_is_made_in_place_of_a_store_that_left_before_it_was_used(volume: Volume) -> None:
+    _first(volume)
+    trainer = _trainer(_profile(), store=ModelStore(volume.settings))  # type: ignore[arg-type]
+    volume.leave()
+    with pytest.raises(StoreUnavailableError, match="mount or restore it"):
+        _run(trainer, [_request(2)])
+    assert not volume.root.exists()
+
+
 def test_a_file_in_place_of_the_store_ends_the_request_without_a_tombstone(
     volume: Volume,
 ) -> None:
