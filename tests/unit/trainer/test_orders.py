@@ -286,7 +286,7 @@ def test_an_order_waits_for_a_store_that_is_away(
     else:
         office.publish("v2", "v1")
         wanted = order("rollback", "v1", "v2")
-    aside = office.folder.with_name("aside")
+    aside = office.folder.with_name(f"{office.folder.name}-aside")
     office.folder.rename(aside)
     office.store = ModelStore(StoreSettings(uri=str(office.folder)))  # it has never seen the folder
     office.new_desk()
@@ -306,7 +306,7 @@ def test_a_version_that_no_event_names_is_not_missed_in_a_store_that_is_away(
     office.save("v1")
     office.publish("v7")
     wanted = order("rollback", "v1", "v7", reason="command")
-    aside = office.folder.with_name("aside")
+    aside = office.folder.with_name(f"{office.folder.name}-aside")
     office.folder.rename(aside)
     with pytest.raises(StoreUnavailableError, match="mount or restore it"):
         office.serve(wanted)
