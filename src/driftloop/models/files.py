@@ -78,6 +78,7 @@ def is_below(uri: str, root: str) -> bool:
     Neither ``..`` nor another URL, which fsspec would chain after ``::``, leads out of it.
     """
     root = f"{root.rstrip('/')}/"
+    uri = uri if "://" in uri else f"file://{uri}"
     rest = uri.removeprefix(root)
     return uri.startswith(root) and ".." not in rest.split("/") and "::" not in rest
 

@@ -144,6 +144,7 @@ class ModelStore:
         """Whether anything was found in the root."""
         return self._known
 
+    @measured("expect")
     def expect(self, uris: Iterable[str] = ()) -> None:
         """See that the root is there and not empty, unless the store is new.
 

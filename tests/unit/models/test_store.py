@@ -141,7 +141,8 @@ def test_what_lies_elsewhere_is_not_read_unless_the_place_is_trusted(tmp_path: P
                 call()
     moved = ModelStore(StoreSettings(uri=str(root), also=[str(old)]))
     assert moved.load(uri, digest).version == "v1"
-    assert moved.load(inside, digest).version == "v1"
+    for place in (inside, inside.removeprefix("file://"), uri.removeprefix("file://")):
+        assert moved.load(place, digest).version == "v1"
     for place in places[2:]:
         with pytest.raises(StoreError, match="is not read"):
             moved.load(place, digest)
