@@ -68,6 +68,7 @@ def settled(topic: str, windows: int, tail: Tail) -> None:
     tail.until(lambda: (one := tail.status(topic)) and one.windows == windows, f"{windows} windows")
 
 
+@pytest.mark.slow
 def test_each_command_is_carried_out_and_told(rig: MonitorRig) -> None:
     topic = rig.make("streams.ordered")
     rig.produce(topic, jumping(5 * WINDOW, jump=1.0))
@@ -217,6 +218,7 @@ def test_the_producer_of_the_page_pins_a_stream(rig: MonitorRig) -> None:
         tail.until(lambda: tail.status(topic).state == "pinned", "a pin")  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_killed_between_command_and_answer_there_is_one_effect(
     tmp_path: Path, kafka_bootstrap: str
 ) -> None:
@@ -274,6 +276,7 @@ def _reasons(tail: Tail) -> set[Any]:
     return {one.get("__streams.errors.exception") for one in found} - {None}
 
 
+@pytest.mark.slow
 def test_only_signed_commands_are_carried_out_where_they_must_be(
     tmp_path: Path, kafka_bootstrap: str
 ) -> None:

@@ -38,7 +38,7 @@ _COMMANDS = {
     "events": ("driftloop.cli.events", "Follow what Driftloop says."),
     "stream": (
         "driftloop.cli.stream",
-        "Order something for a stream: retrain, snooze, pin, roll back.",
+        "Show a stream; or order something for it: retrain, snooze, pin, roll back.",
     ),
     "audit": ("driftloop.cli.audit", "List who ordered what, and what came of it."),
 }

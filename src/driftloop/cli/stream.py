@@ -13,7 +13,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from driftloop.cli import stream_show
 from driftloop.cli.answers import as_json
+from driftloop.cli.completion import complete_stream
 from driftloop.cli.settings import load, tell
 from driftloop.errors import SettingsError
 from driftloop.messages import Command, CommandAnswered
@@ -34,11 +36,16 @@ errors = Console(stderr=True, highlight=False)
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Order something for a stream, a pattern of streams, or those of an incident.",
+    help="Show a stream; or order something for it, for a pattern, or for those of an incident.",
     epilog=STATUSES,
 )
 
-Stream = Annotated[str, typer.Argument(help="The stream: a topic, or topic:partition.")]
+app.command("show")(stream_show.show)
+
+Stream = Annotated[
+    str,
+    typer.Argument(help="The stream: a topic, or topic:partition.", autocompletion=complete_stream),
+]
 Why = Annotated[str, typer.Option(help="The reason, for the audit.")]
 Who = Annotated[
     str, typer.Option(help="Who orders it; by default commands.key_id, else USER@HOST.")
