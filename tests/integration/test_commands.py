@@ -2,56 +2,202 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner
 
+from driftloop import operator
 from driftloop.cli.app import app
-from driftloop.messages import RetrainRequested
-from tests.integration.monitor_rig import WINDOW, MonitorRig, jumping
+from driftloop.messages import (
+    Command,
+    CommandAnswered,
+    FleetIncident,
+    RetrainRequested,
+    event_id,
+)
+from driftloop.messages.signing import make_keys
+from driftloop.settings import load_settings
+from tests.integration.monitor_rig import MARGIN, WINDOW, MonitorRig, Tail, jumping
 
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
+WAIT = ["--timeout", f"{MARGIN:g}s"]
 
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory, kafka_bootstrap: str) -> Iterator[MonitorRig]:
-    """A running monitor."""
+    """A running monitor, and a trainer beside it."""
     with MonitorRig(tmp_path_factory.mktemp("commands"), kafka_bootstrap) as rig:
+        trainer = rig.start(command=["-m", "driftloop", "trainer", "--config", str(rig.config)])
         process = rig.start()
         yield rig
         assert rig.stop(process) == 0
+        trainer.terminate()
+        assert trainer.wait(MARGIN) == 0
 
 
-def test_the_command_line_orders_a_snooze_and_a_retrain(rig: MonitorRig) -> None:
+def order(rig: MonitorRig, *words: str, status: int = 0) -> str:
+    """Run ``driftloop stream``, and see how it ends; what it printed."""
+    named = ["--who", "ada", "--why", "a test", "--config", str(rig.config)]
+    return run(["stream", *words, *named], status)
+
+
+def run(words: list[str], status: int) -> str:
+    """Run ``driftloop`` in this process: a new one takes seconds on a busy machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+        patch.delenv("DRIFTLOOP_CONFIG", raising=False)
+        done = CliRunner().invoke(app, words)
+    assert done.exit_code == status, f"{words}: {done.output}{done.exception}"
+    return " ".join(done.output.split())
+
+
+def settled(topic: str, windows: int, tail: Tail) -> None:
+    """Wait until a stream has closed so many windows."""
+    tail.until(lambda: (one := tail.status(topic)) and one.windows == windows, f"{windows} windows")
+
+
+@pytest.mark.slow
+def test_each_command_is_carried_out_and_told(rig: MonitorRig) -> None:
     topic = rig.make("streams.ordered")
-    rig.produce(topic, jumping(2 * WINDOW, jump=1.0))
+    rig.produce(topic, jumping(5 * WINDOW, jump=1.0))
+    with rig.tail("status", "retrain", "commands") as tail:
+        settled(topic, 5, tail)
 
-    def order(action: str, stream: str, *more: str) -> subprocess.CompletedProcess[str]:
-        named = ["--who", "ada", "--why", "a test", "--config", str(rig.config)]
-        return rig.run("command", action, stream, *named, *more)
+        def state() -> str:
+            found = tail.status(topic)
+            return found.state if found else ""
 
-    with rig.tail("status", "retrain") as tail:
-        tail.until(lambda: (one := tail.status(topic)) and one.windows == 2, "two windows")
-        done = order("snooze", topic, "--until", "2040-01-01T00:00:00Z")
-        assert done.returncode == 0, done.stderr
-        assert f"snooze ordered for {topic}" in done.stdout
-        tail.until(lambda: tail.status(topic).state == "snoozed", "a snooze")  # type: ignore[union-attr]
-        assert order("retrain", topic).returncode == 0
-        found = tail.until(
+        def becomes(wanted: str) -> None:
+            tail.until(lambda: state() == wanted, wanted)
+
+        assert "approve ordered for" in order(rig, "approve", topic, *WAIT, status=1)
+        assert "refused: nothing waits" in order(rig, "reject", topic, *WAIT, status=1)
+        order(rig, "snooze", topic, "--until", "2040-01-01T00:00:00Z", *WAIT)
+        becomes("snoozed")
+        assert "snooze ended" in order(rig, "resume", topic, *WAIT)
+        becomes("monitoring")
+        assert "published as v1" in order(rig, "retrain", topic, *WAIT)
+        (request,) = tail.until(
             lambda: [e for e in tail.events(topic) if isinstance(e, RetrainRequested)], "a request"
         )
-    assert found[0].reason == "command"
-    assert found[0].grounds[0].detail == "ada: a test"
-    misspelt = order("retrain", f"{rig.prefix}.streams.orderd")
-    assert misspelt.returncode == 2
-    assert "a topic that exists" in misspelt.stderr
+        assert (request.reason, request.grounds[0].detail) == ("command", "ada: a test")
+        assert "false alarm" in order(rig, "dismiss", topic, *WAIT)
+        assert "dismissed before" in order(rig, "dismiss", topic, *WAIT, status=1)
+        tail.until(lambda: tail.status(topic).dismissed == 1, "a dismissal")  # type: ignore[union-attr]
+        order(rig, "pin", topic, *WAIT)
+        becomes("pinned")
+        order(rig, "unpin", topic, *WAIT)
+        # Without a parent there is nothing to go back to, which only the trainer knows.
+        assert "no parent" in order(rig, "rollback", topic, *WAIT, status=1)
+        told = order(rig, "rollback", topic, "--version", "v9", status=2)
+        assert "a version of" in told
+        assert "v1" in told
+        assert "begin anew" in order(rig, "reset-reference", topic, *WAIT)
+        order(rig, "retire", topic, *WAIT)
+        becomes("retired")
+        assert "'resume' first" in order(rig, "retrain", topic, *WAIT, status=1)
+        before = tail.status(topic)
+        rig.produce(topic, jumping(2 * WINDOW, seed=1, jump=1.0))
+        order(rig, "resume", topic, *WAIT)
+        rig.produce(topic, jumping(3 * WINDOW, seed=2, jump=1.0))
+        tail.until(lambda: tail.status(topic).windows >= before.windows + 3, "windows")  # type: ignore[union-attr]
+        tail.until(lambda: _answered(tail, topic), "an answer to each")
+        orders = [e for e in tail.events(topic) if isinstance(e, Command)]
+        answers = [e for e in tail.events(topic) if isinstance(e, CommandAnswered)]
+    assert [one.command_id for one in answers] == [one.id for one in orders]
+    audited = json.loads(rig.run("audit", "--stream", topic, "--json", *_config(rig)).stdout)
+    assert [one["command"]["id"] for one in audited] == [one.id for one in orders]
+    assert [one["answer"]["id"] for one in audited] == [one.id for one in answers]
+    finished = {one["command"]["action"]: one["finished"] for one in audited if one["finished"]}
+    assert finished.keys() == {"retrain", "rollback"}
+    assert finished["retrain"]["outcome"] == "published"
+    assert finished["retrain"]["request_id"] == request.id
+    shown = rig.run("audit", "--who", "ada", *_config(rig)).stdout
+    assert "retrain" in shown
+    assert "No command" in rig.run("audit", "--who", "eve", *_config(rig)).stdout
+
+
+def _answered(tail: Tail, topic: str) -> bool:
+    orders = {e.id for e in tail.events(topic) if isinstance(e, Command)}
+    return orders == {e.command_id for e in tail.events(topic) if isinstance(e, CommandAnswered)}
+
+
+def _config(rig: MonitorRig) -> list[str]:
+    return ["--config", str(rig.config)]
+
+
+def test_what_is_not_there_is_refused_with_what_is_alike(rig: MonitorRig) -> None:
+    topic = rig.make("streams.named")
+    told = order(rig, "retrain", f"{rig.prefix}.streams.namd", status=2)
+    assert "a topic that exists" in told
+    assert f"did you mean {topic}" in told
+    assert "a pattern of at least one" in order(rig, "pin", "--pattern", "nothing.*", status=2)
+    assert "incidents" in order(rig, "pin", "--incident", "0" * 32, status=2)
+    assert "a topic that a profile matches" in order(rig, "pin", rig.settings.topics.dlq, status=2)
+
+
+def test_a_pattern_and_an_incident_order_a_batch(rig: MonitorRig) -> None:
+    streams = [rig.make(f"streams.pattern.{name}") for name in "abc"]
+    for seed, topic in enumerate(streams):
+        rig.produce(topic, jumping(WINDOW, seed=seed, jump=1.0))
+    pattern = ["--pattern", f"{rig.prefix}.streams.pattern.*"]
+    incident = FleetIncident(
+        id=event_id("fleet:numbers", "", "incident-opened", [rig.prefix]),
+        profile="numbers",
+        action="opened",
+        opened_at=1_700_000_000_000,
+        streams=[*streams[:2], f"{rig.prefix}.streams.gone"],
+        moved=7,
+    )
+    rig.send(rig.settings.topics.incidents, incident)
+    with rig.tail("status") as tail:
+        for topic in streams:
+            settled(topic, 1, tail)
+        assert "say --yes" in order(rig, "snooze", *pattern, status=2)
+        assert "3 of 3 done" in order(rig, "snooze", *pattern, "--yes", *WAIT)
+        for topic in streams:
+            tail.until(lambda one=topic: tail.status(one).state == "snoozed", "a snooze")  # type: ignore[misc]
+        told = order(rig, "dismiss", "--incident", incident.id[:8], "--yes", *WAIT)
+    assert "2 of 2 done" in told
+    assert "the incident moved 7 streams" in told
+    audited = [
+        one for one in operator.audit(rig.settings) if one.command.stream in streams and one.answer
+    ]
+    batches = {one.command.batch for one in audited}
+    assert len(batches) == 2
+    assert {one.command.scope for one in audited} == {pattern[1], f"incident {incident.id}"}
+    about = {one.answer.about for one in audited if one.command.action == "dismiss" and one.answer}
+    assert about == {incident.id}
+    assert not any("gone" in one.command.stream for one in audited)
+
+
+def test_a_command_that_no_profile_knows_does_not_vanish(rig: MonitorRig) -> None:
+    lost = Command(
+        id=uuid.uuid4().hex,
+        stream="nowhere",
+        action="pin",
+        who="ada",
+        why="a test",
+        issued_at=round(time.time() * 1000),
+    )
+    operator.send(rig.settings, [lost])
+    (told,) = operator.wait(rig.settings, [lost], timeout=MARGIN)
+    assert told.dead_letter == "unknown-stream"
+    assert told.answer is not None
+    assert told.answer.outcome == "refused"
+    assert "no profile's topics match 'nowhere'" in told.answer.detail
 
 
 def test_the_producer_of_the_page_pins_a_stream(rig: MonitorRig) -> None:
@@ -70,6 +216,117 @@ def test_the_producer_of_the_page_pins_a_stream(rig: MonitorRig) -> None:
             env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": servers},
         )
         tail.until(lambda: tail.status(topic).state == "pinned", "a pin")  # type: ignore[union-attr]
+
+
+@pytest.mark.slow
+def test_killed_between_command_and_answer_there_is_one_effect(
+    tmp_path: Path, kafka_bootstrap: str
+) -> None:
+    """And again right behind the answer, before it is in any snapshot."""
+    with MonitorRig(tmp_path, kafka_bootstrap) as rig:
+        topic = rig.make("streams.killed")
+        rig.produce(topic, jumping(3 * WINDOW, jump=1.0))
+        with rig.tail("status", "retrain", "commands") as tail:
+            process = rig.start()
+            settled(topic, 3, tail)
+            rig.started(process)
+            process.send_signal(signal.SIGKILL)
+            process.wait(MARGIN)
+            told = order(rig, "retrain", topic, "--timeout", "1s", status=3)
+            assert "is a monitor running" in told
+            for action in ("reset-reference", "dismiss"):
+                order(rig, action, topic, "--no-wait")
+            answers = _answers(tail, topic)
+            process = rig.start()
+            tail.until(lambda: len(_ids(answers())) == 3, "three answers")
+            process.send_signal(signal.SIGKILL)
+            process.wait(MARGIN)
+            process = rig.start()
+            order(rig, "snooze", topic, *WAIT)
+            tail.until(lambda: len(_ids(answers())) == 4, "the last answer")
+            assert rig.stop(process) == 0
+            requests = tail.until(
+                lambda: [e for e in tail.events(topic) if isinstance(e, RetrainRequested)], "it"
+            )
+            assert len(_ids(requests)) == 1
+            tail.until(lambda: tail.status(topic).state == "snoozed", "the last status")  # type: ignore[union-attr]
+            status = tail.status(topic)
+        assert status is not None
+        assert (status.retrains, status.dismissed) == (1, 1)
+        outcomes = {one.action: one.outcome for one in answers()}
+        assert outcomes == {
+            "retrain": "accepted",
+            "reset-reference": "done",
+            "dismiss": "done",
+            "snooze": "done",
+        }
+        assert {one.led_to[0] for one in answers() if one.led_to} == _ids(requests)
+
+
+def _answers(tail: Tail, topic: str) -> Callable[[], list[CommandAnswered]]:
+    return lambda: [one for one in tail.events(topic) if isinstance(one, CommandAnswered)]
+
+
+def _ids(events: list[Any]) -> set[str]:
+    return {one.id for one in events}
+
+
+def _reasons(tail: Tail) -> set[Any]:
+    found = [dict(one.headers() or []) for one in tail.messages]
+    return {one.get("__streams.errors.exception") for one in found} - {None}
+
+
+@pytest.mark.slow
+def test_only_signed_commands_are_carried_out_where_they_must_be(
+    tmp_path: Path, kafka_bootstrap: str
+) -> None:
+    keys = {}
+    for name, algorithm in (("ada", "ed25519"), ("bob", "hmac"), ("eve", "ed25519")):
+        secret, keys[name] = make_keys(algorithm)
+        (tmp_path / f"{name}.key").write_text(secret)
+    with MonitorRig(tmp_path, kafka_bootstrap) as rig:
+        plain = rig.config.read_text()
+        table = f'{{ ada = "{keys["ada"]}", bob = "hmac:file:{tmp_path}/bob.key" }}'
+        rig.config.write_text(f"{plain}\n[commands]\nrequire_signature = true\nkeys = {table}\n")
+        senders = {"": rig.folder / "unsigned.toml"}
+        senders[""].write_text(plain)
+        for name, owner in (("ada", "ada"), ("bob", "bob"), ("ada-by-eve", "eve")):
+            senders[name] = rig.folder / f"{name}.toml"
+            key = f'key_id = "{name[:3]}"\nsecret = {{ file = "{tmp_path}/{owner}.key" }}'
+            senders[name].write_text(f"{plain}\n[commands]\n{key}\n")
+        topic = rig.make("streams.signed")
+        rig.produce(topic, jumping(WINDOW, jump=1.0))
+
+        def give(sender: str, *words: str, status: int) -> str:
+            named = ["--why", "a test", *WAIT, "--config", str(senders[sender])]
+            return run(["stream", *words, topic, *named], status)
+
+        with rig.tail("status", "dlq") as tail:
+            process = rig.start()
+            settled(topic, 1, tail)
+            assert "by ada" in give("ada", "pin", status=0)
+            give("bob", "unpin", status=0)
+            assert "unsigned-command" in give("", "pin", "--who", "ada", status=1)
+            assert "bad-signature" in give("ada-by-eve", "pin", status=1)
+            assert "whose key signs here" in give("ada", "pin", "--who", "bob", status=2)
+            tail.until(lambda: len(_reasons(tail)) == 2, "two dead letters")
+            assert _reasons(tail) == {b"unsigned-command", b"bad-signature"}
+            tail.until(lambda: tail.status(topic).state != "pinned", "no pin")  # type: ignore[union-attr]
+            assert rig.stop(process) == 0
+        audited = operator.audit(load_settings(rig.config))
+        assert [(one.command.who, one.dead_letter) for one in audited] == [
+            ("ada", ""),
+            ("bob", ""),
+            ("ada", "unsigned-command"),
+            ("ada", "bad-signature"),
+        ]
+        shown = rig.run("audit", *_config(rig)).stdout
+        assert "bad-signature" in "".join(shown.split())
+        unsigned = rig.run(
+            "stream", "pin", topic, "--who", "ada", "--why", "x", "--config", str(rig.config)
+        )
+        assert unsigned.returncode == 2
+        assert "requires signatures" in " ".join(unsigned.stderr.split())
 
 
 def test_topics_are_made_once_and_with_their_partitions(

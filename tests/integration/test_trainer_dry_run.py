@@ -12,9 +12,8 @@ from confluent_kafka import Consumer, TopicPartition
 from typer.testing import CliRunner
 
 from driftloop.cli.app import app
-from driftloop.cli.command import ordered
 from driftloop.kafka.producer import CheckedProducer
-from driftloop.messages import VersionOrdered, encode
+from driftloop.messages import Command, VersionOrdered, encode
 from driftloop.trainer.service import TrainerService
 from tests.integration.trainer_rig import TrainerRig
 from tests.unit.trainer.requests import judged
@@ -78,7 +77,9 @@ def test_it_shows_what_is_then_served_and_touches_nothing(
         rig.request(*streams[name], priority=float(i + 1))
     rig.request(*streams["f"], reason="command")
     with CheckedProducer(rig.client) as producer:
-        pin = ordered("pin", streams["e"][0], who="ada", why="audit")
+        pin = Command(
+            id="pin", stream=streams["e"][0], action="pin", who="ada", why="audit", issued_at=0
+        )
         producer.produce(rig.settings.topics.commands, encode(pin))
         producer.produce(rig.settings.topics.retrain, key=b"k", value=b"no request")
     found = _queue(rig, monkeypatch)

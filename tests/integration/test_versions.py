@@ -131,8 +131,9 @@ def test_a_bad_version_is_rolled_back_and_the_scorer_predicts_with_its_parent_ag
 
 
 def command(rig: LoopRig, *arguments: str) -> None:
-    """Run ``driftloop command``."""
-    words = ["command", *arguments, "--who", "ada", "--why", "test", "--config", str(rig.config)]
+    """Run ``driftloop stream``; what comes of it is seen in the topics."""
+    named = ["--who", "ada", "--why", "test", "--no-wait", "--config", str(rig.config)]
+    words = ["stream", *arguments, *named]
     result = rig.run(*words)
     assert result.returncode == 0, result.stderr
 

@@ -36,7 +36,11 @@ _COMMANDS = {
     "streams": ("driftloop.cli.streams", "List streams, those that need a person first."),
     "status": ("driftloop.cli.status", "Show the fleet at a glance."),
     "events": ("driftloop.cli.events", "Follow what Driftloop says."),
-    "command": ("driftloop.cli.command", "Order something for a stream: retrain, snooze, pin."),
+    "stream": (
+        "driftloop.cli.stream",
+        "Show a stream; or order something for it: retrain, snooze, pin, roll back.",
+    ),
+    "audit": ("driftloop.cli.audit", "List who ordered what, and what came of it."),
 }
 
 
@@ -87,7 +91,8 @@ def _root(
 def main() -> None:
     """Run the command line; what a user can mend is told in words, without a traceback.
 
-    Exit status 2 says that the configuration or an option is at fault, 1 that something else is.
+    Exit status 2 says that the configuration or an option is at fault, 1 that something else is;
+    ``driftloop stream`` ends with 3 where nothing answered in time.
     """
     try:
         app()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,13 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from driftloop.cli.settings import load, load_checked
+from driftloop.messages.signing import make_keys
 from driftloop.policy.promise import promise
 from driftloop.settings import DEFAULT_FILE
 from driftloop.settings.base import format_duration
+from driftloop.settings.commands import KEY_ID
 from driftloop.settings.load import configuration_file
 from driftloop.settings.policy import Policy
 from driftloop.settings.profile import CycleWindow, Profile
-from driftloop.settings.render import render
+from driftloop.settings.render import render, tables
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Check, show and start a configuration."
@@ -78,6 +81,38 @@ def _shown(value: Any) -> str:
 def show(config: ConfigOption = None) -> None:
     """Print the effective configuration as TOML, with each value's source; secrets hidden."""
     typer.echo(render(load(config), config), nl=False)
+
+
+@app.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Who gives commands with it, as in their 'who'.")],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="File for the secret; default NAME.key, for its owner only.")
+    ] = None,
+    hmac: Annotated[
+        bool, typer.Option("--hmac", help="A shared secret instead of an Ed25519 key pair.")
+    ] = False,
+) -> None:
+    """Make a key that signs commands; its secret goes to a file, what verifies it is printed."""
+    if not KEY_ID.fullmatch(name):
+        raise typer.BadParameter("a name without ':' and blanks", param_hint="NAME")
+    secret, public = make_keys("hmac" if hmac else "ed25519")
+    path = Path(f"{name.replace('/', '_')}.key") if out is None else out
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(f"{secret}\n")
+    except FileExistsError as error:
+        typer.echo(f"{path} is there already; it was left as it is", err=True)
+        raise typer.Exit(1) from error
+    shown = f"hmac:file:{path}" if hmac else public
+    typer.echo(f"Wrote {path}, which is secret. Where commands are given:\n")
+    lines = tables({"commands": {"key_id": name, "secret": {"file": str(path)}}})
+    typer.echo("\n".join(lines).strip())
+    typer.echo("\nWhere the monitor runs, and the trainer:\n")
+    lines = tables({"commands": {"require_signature": True, "keys": {name: shown}}})
+    typer.echo("\n".join(lines).strip())
 
 
 @app.command()

@@ -101,7 +101,7 @@ def verify(shelf: Shelf, stream: str | None, version: str | None, *, json: bool)
         console.print(f"{len(checked)} versions of {len(streams)} streams verified: {count}.")
         if faults:
             console.print(
-                "\n  Restore the files from a backup; or retrain: driftloop command retrain STREAM"
+                "\n  Restore the files from a backup; or retrain: driftloop stream retrain STREAM"
             )
     if faults:
         raise typer.Exit(1)

@@ -61,7 +61,8 @@ class Shelf:
                 f"no Kafka answers at {servers} within {_ANSWER_SECONDS:g} s"
             )
         topics, grace = self.settings.topics, self.settings.store.grace.total_seconds()
-        held = HeldVersions(client, topics.models, topics.commands, recent=grace)
+        verifier = self.settings.commands.verifier()
+        held = HeldVersions(client, topics.models, topics.commands, recent=grace, verifier=verifier)
         try:
             held.catch_up()
         finally:

@@ -70,10 +70,10 @@ def advice(found: Preview, settings: Settings) -> list[str]:
     if held:
         lines.append(
             f"{held:,} over budget: raise trainer.budget, wait until {_moment(found.resets_ms)}, "
-            "or order one with 'driftloop command retrain STREAM'."
+            "or order one with 'driftloop stream retrain STREAM'."
         )
     if any(row.pinned and row.state in {"served", "budget"} for row in found.rows):
-        lines.append("Pinned: 'driftloop command unpin STREAM' frees a stream's version again.")
+        lines.append("Pinned: 'driftloop stream unpin STREAM' frees a stream's version again.")
     if found.unreadable:
         lines.append(
             f"{found.unreadable:,} messages are no requests: they go to {settings.topics.dlq}."

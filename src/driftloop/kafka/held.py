@@ -15,7 +15,8 @@ from driftloop.kafka import codes
 from driftloop.kafka.follower import Follower
 from driftloop.kafka.ranges import Place, offsets_of
 from driftloop.kafka.topics import partition_counts
-from driftloop.messages import Command, ModelPublished, decode
+from driftloop.messages import Command, CommandAnswered, ModelPublished, decode
+from driftloop.messages.signing import Verifier
 from driftloop.models.retention import Held
 
 _POLL_SECONDS = 0.1
@@ -31,6 +32,7 @@ class HeldVersions:
         commands: Name of the topic of commands; one that is missing holds none.
         recent: Seconds for which a version that a command names, as the goal of a rollback, is
             held in any case.
+        verifier: Checks signatures of commands; without one, all commands count.
 
     Attributes:
         current: Newest version event of each stream.
@@ -39,10 +41,18 @@ class HeldVersions:
     """
 
     def __init__(
-        self, client: Mapping[str, Any], models: str, commands: str, *, recent: float
+        self,
+        client: Mapping[str, Any],
+        models: str,
+        commands: str,
+        *,
+        recent: float,
+        verifier: Verifier | None = None,
     ) -> None:
+        self._verifier = verifier
         self.current: dict[str, ModelPublished] = {}
         self.pinned: dict[str, str] = {}
+        self._before: dict[str, str | None] = {}  # pins without an answer: what was pinned before
         self._ordered: dict[str, dict[str, float]] = {}
         self._client, self._topics, self._recent = dict(client), (models, commands), recent
         self._follower = Follower(client, "driftloop-held")
@@ -114,11 +124,33 @@ class HeldVersions:
             return
         if isinstance(event, ModelPublished):
             self.current[event.stream] = event
-        elif isinstance(event, Command):
+        elif isinstance(event, Command) and not self._untrusted(event, message):
             self._order(event)
+        elif isinstance(event, CommandAnswered):
+            self._answered(event)
+
+    def _untrusted(self, event: Command, message: Message) -> bool:
+        """Whether the monitor will not carry it out, for its signature."""
+        if self._verifier is None:
+            return False
+        headers: Any = message.headers()
+        return self._verifier.fault(message.value(), headers, event.who) is not None
+
+    def _answered(self, event: CommandAnswered) -> None:
+        """A pin that the monitor refused leaves what was pinned before."""
+        if event.command_id not in self._before:
+            return
+        before = self._before.pop(event.command_id)
+        if event.outcome != "refused":
+            return
+        if before is None:
+            self.pinned.pop(event.stream, None)
+        else:
+            self.pinned[event.stream] = before
 
     def _order(self, event: Command) -> None:
         if event.action == "pin":
+            self._before[event.id] = self.pinned.get(event.stream)
             self.pinned[event.stream] = event.version or ""
         elif event.action == "unpin":
             self.pinned.pop(event.stream, None)

@@ -101,26 +101,27 @@ class Verifier:
 
     Args:
         keys: By their ids.
+        delegates: Ids of keys that may sign for others.
 
     Raises:
         DriftloopError: One is an Ed25519 key, which needs ``cryptography``.
     """
 
-    def __init__(self, keys: Mapping[str, Key]) -> None:
+    def __init__(self, keys: Mapping[str, Key], delegates: Collection[str] = ()) -> None:
         self._keys = dict(keys)
+        self._delegates = frozenset(delegates)
         if any(key.algorithm == "ed25519" for key in keys.values()):
             _ed25519()
 
     def fault(
-        self, value: bytes, headers: Headers | None, who: str, delegates: Collection[str] = ()
+        self, value: bytes | None, headers: Headers | None, who: str
     ) -> tuple[str, str] | None:
         """Why a command cannot be trusted: ``unsigned-command`` or ``bad-signature`` and why.
 
         Args:
             value: The message's value.
             headers: Its headers.
-            who: Who the command says gives it: the key's id, unless that is among `delegates`.
-            delegates: Ids of keys that may sign for others.
+            who: Who the command says gives it: the key's id, unless that is a delegate's.
         """
         found = [text for name, text in headers or () if name == SIGNATURE]
         if not found:
@@ -138,9 +139,9 @@ class Verifier:
             made = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             return BAD, "the signature is no base64"
-        if not _fits(key, value, made):
+        if not _fits(key, value or b"", made):
             return BAD, f"it was not signed with the key of {key_id!r}, or was changed since"
-        if who != key_id and key_id not in delegates:
+        if who != key_id and key_id not in self._delegates:
             return BAD, f"it was signed by {key_id!r}, and says that {who[:100]!r} gives it"
         return None
 

@@ -6,7 +6,6 @@ import structlog
 from confluent_kafka import Message
 
 from driftloop.messages import Command, Event
-from driftloop.messages.signing import Verifier
 from driftloop.monitor.items import stream_of, topic_of
 from driftloop.settings import Settings
 
@@ -24,13 +23,12 @@ class CommandGate:
 
     Raises:
         SettingsError: A key cannot be read.
+        DriftloopError: A key needs ``cryptography``, which is not installed.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        commands = settings.commands
-        self._verifier = Verifier(commands.verifying()) if commands.require_signature else None
-        self._delegates = frozenset(commands.delegates)
+        self._verifier = settings.commands.verifier()
 
     def __call__(self, event: Event, message: Message) -> tuple[str, str] | None:
         """Why an event is not let in, or None."""
@@ -53,10 +51,9 @@ class CommandGate:
         if self._verifier is None:
             return None
         return self._verifier.fault(
-            message.value() or b"",
+            message.value(),
             message.headers(),  # type: ignore[arg-type]  # the client's list of pairs
             event.who,
-            self._delegates,
         )
 
     def _unknown(self, stream: str) -> tuple[str, str] | None:

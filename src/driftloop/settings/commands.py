@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from driftloop.errors import Fault, SettingsError
-from driftloop.messages.signing import Key, parse_key
+from driftloop.messages.signing import Key, Verifier, parse_key
 from driftloop.settings.base import Section
 from driftloop.settings.secrets import HIDDEN, is_reference
 
@@ -84,6 +84,15 @@ class CommandSettings(Section):
         if faults:
             raise SettingsError(faults, "commands.keys")
         return found
+
+    def verifier(self) -> Verifier | None:
+        """What checks signatures, or None where none are required.
+
+        Raises:
+            SettingsError: A secret cannot be read.
+            DriftloopError: A key needs ``cryptography``, which is not installed.
+        """
+        return Verifier(self.verifying(), self.delegates) if self.require_signature else None
 
     def signing(self) -> Key | None:
         """The key with which commands are signed here, or None.

@@ -134,6 +134,7 @@ class Afterwards:
                 topics.models,
                 topics.commands,
                 recent=self._settings.store.grace.total_seconds(),
+                verifier=self._settings.commands.verifier(),
             )
         self._held.catch_up()
         return self._held

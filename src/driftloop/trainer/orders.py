@@ -180,7 +180,11 @@ class Desk:
         event = current.event
         if event is None or order.against not in {None, event.version}:
             now = "no version" if event is None else event.version
-            return _ignored(order, f"{now} is current, not {order.against}")
+            why = f"{now} is current, not {order.against}"
+            if order.reason != "command":
+                return _ignored(order, why)
+            # A person waits for what comes of it.
+            return [switches.ended(order, "superseded", "rollback-failed", why, self._now_ms())]
         try:
             place = self._target(order, event)
             artifact = self._load(*place)

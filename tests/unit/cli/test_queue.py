@@ -44,7 +44,7 @@ def _found(*rows: Row, **more: Any) -> Preview:
         (_found(_row(state="withdrawn")), "1 withdrawn"),
         (_found(orders=2), "2 orders to switch a version"),
         (_found(_row(state="budget")), "wait until 1970-01-02T00:00:00Z"),
-        (_found(_row(pinned=True)), "driftloop command unpin STREAM"),
+        (_found(_row(pinned=True)), "driftloop stream unpin STREAM"),
         (_found(unreadable=2), "2 messages are no requests: they go to driftloop.dlq"),
         (_found(*[_row()] * 4), "chooses from 3 requests at a time: raise trainer.queue"),
     ],

@@ -1,0 +1,105 @@
+"""``driftloop stream`` refuses in words what can be seen to be wrong, before Kafka is asked."""
+
+from __future__ import annotations
+
+import re
+import stat
+import tomllib
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from typer.testing import CliRunner
+
+from driftloop.cli.app import app
+from driftloop.cli.stream import app as stream_app
+from driftloop.messages import Action
+from driftloop.settings import load_settings
+
+PAGE = Path(__file__).parents[3] / "docs" / "events.md"
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration without any Kafka behind it."""
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    file = tmp_path / "driftloop.toml"
+    file.write_text(
+        "[kafka]\nbootstrap_servers = '127.0.0.1:1'\n[profiles.a]\ntopics = 'orders\\..+'\n"
+    )
+    return file
+
+
+def test_page_and_command_line_know_exactly_the_actions_of_the_contract() -> None:
+    section = PAGE.read_text("utf-8").split("## Commands")[1].split("## Types")[0]
+    told = re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)
+    assert sorted(told) == sorted(get_args(Action))
+    names = {
+        one.name or (one.callback.__name__ if one.callback else "")
+        for one in stream_app.registered_commands
+    }
+    assert names >= set(get_args(Action))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["retrain", "orders.lyon", "--why", " "], "--why: a reason"),
+        (["retrain", "--why", "x"], "a stream, or --pattern, or --incident"),
+        (["retrain", "orders.a", "--pattern", "*", "--why", "x"], "or --pattern, or --incident"),
+        (["snooze", "orders.lyon", "--why", "x", "--until", "tomorrow"], "--until: RFC 3339"),
+        (["pin", "--pattern", "*", "--version", "v3", "--why", "x"], "for one stream only"),
+        (["dismiss", "--incident", "x", "--request", "y", "--why", "x"], "for one stream only"),
+        (["retrain", "orders.lyon", "--why", "x", "--timeout", "soon"], "--timeout"),
+        (["audit-me"], "No such command"),
+    ],
+)
+def test_bad_orders_end_with_status_2_and_no_kafka_is_asked(
+    config: Path, words: list[str], told: str
+) -> None:
+    result = CliRunner().invoke(app, ["stream", *words, "--config", str(config)])
+    assert result.exit_code == 2
+    assert told in " ".join(result.output.split())
+
+
+def test_all_faults_are_told_at_once(config: Path) -> None:
+    words = ["snooze", "--why", "", "--until", "soon", "--config", str(config)]
+    result = CliRunner().invoke(app, ["stream", *words])
+    assert result.exit_code == 2
+    assert "3 faults" in result.output
+
+
+def test_a_key_is_made_for_its_owner_only_and_its_configuration_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    for name, more in (("ada", []), ("bob", ["--hmac"])):
+        made = CliRunner().invoke(app, ["config", "key", name, *more])
+        assert made.exit_code == 0, made.output
+        file = tmp_path / f"{name}.key"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        secret = file.read_text().strip()
+        assert secret not in made.output
+        sender, monitor = re.findall(r"\n\n(\[commands\].*?)(?=\n\n\w|\Z)", made.output, re.DOTALL)
+        tomllib.loads(sender)
+        for number, text in enumerate((sender, monitor)):
+            config = tmp_path / f"{name}{number}.toml"
+            config.write_text(text)
+            settings = load_settings(config)
+            shown = CliRunner().invoke(app, ["config", "show", "--config", str(config)])
+            assert shown.exit_code == 0, shown.output
+            assert secret not in shown.output
+            if number:
+                assert settings.commands.verifier() is not None
+            else:
+                assert settings.commands.signing() is not None
+        again = CliRunner().invoke(app, ["config", "key", name])
+        assert again.exit_code == 1
+        assert file.read_text().strip() == secret
+
+
+def test_a_key_with_a_colon_in_its_name_is_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["config", "key", "a:b", "--out", str(tmp_path / "k")])
+    assert result.exit_code == 2
+    assert not (tmp_path / "k").exists()
