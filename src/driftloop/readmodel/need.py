@@ -40,21 +40,9 @@ NEEDS: tuple[Need, ...] = (
         "refused_in_row >= 2",
         "refused_in_row || ' retrains in a row refused by the gate'",
     ),
-    Need(
-        90,
-        "failing",
-        "retrains > 0 AND loss IS NOT NULL AND baseline_loss IS NOT NULL AND loss > baseline_loss",
-        "'worse than the trivial baseline, after its retrains'",
-    ),
     Need(85, "refused", "state = 'refused'", "'its records cannot be monitored'"),
     Need(80, "approval", "state = 'awaiting-approval'", "'a retrain waits for approval'"),
     Need(70, "incident", "in_incident > 0", "'part of an incident that is open'"),
-    Need(
-        65,
-        "baseline",
-        "loss IS NOT NULL AND baseline_loss IS NOT NULL AND loss > baseline_loss",
-        "'worse than the trivial baseline'",
-    ),
     Need(60, "watched", "state = 'watched'", "'features have shifted'"),
     Need(50, "silent", "state = 'silent'", "'no records come'"),
     Need(

@@ -42,6 +42,7 @@ SORTS: dict[str, str] = {
     "profile": "profile, stream",
     "loss": "loss IS NULL, loss DESC, stream",
     "ratio": "reference_loss IS NULL OR reference_loss = 0, loss / reference_loss DESC, stream",
+    "baseline": "baseline_loss IS NULL OR baseline_loss = 0, loss / baseline_loss DESC, stream",
     "retrains": "retrains DESC, stream",
     "saved": "saved DESC, stream",
     "records": "records DESC, stream",
