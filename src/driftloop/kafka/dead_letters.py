@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from driftloop.records import DeadLetter
 
 PREFIX = "__streams.errors."
+REPLAY_OF = "driftloop.replay-of"
+"""Header of a marker: the place of the dead letter that was sent to its topic again."""
+
+REPLAYED_FROM = "driftloop.replayed-from"
+"""Header of a record that was sent to its topic again: ``topic:partition:offset`` of the letter."""
 
 
 class DeadLetterMessage(NamedTuple):
