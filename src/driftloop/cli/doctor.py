@@ -36,8 +36,8 @@ def doctor(
 ) -> None:
     """Check broker, rights, topics, retention, store, clock and this machine; say what to do.
 
-    Run it with a part's configuration on its machine. It changes nothing. Exit status: 0 nothing
-    fails; 1 something does; 2 the configuration or an option is at fault.
+    Run it with a part's configuration on its machine. Exit status: 0 nothing fails; 1 something
+    does; 2 the configuration or an option is at fault.
     """
     if part is not None and part not in PARTS:
         raise typer.BadParameter(f"one of {', '.join(PARTS)}, got {part!r}", param_hint="--part")

@@ -11,7 +11,10 @@ from driftloop.settings import Settings
 
 
 def examine(settings: Settings, part: Part | None = None) -> Iterator[Finding]:
-    """Look at everything that a part needs; changes nothing.
+    """Look at everything that a part needs.
+
+    It writes nothing that stays: for the trainer a file in the store, which it removes, and an
+    empty transaction under the trainer's name, unless one of that name runs.
 
     Args:
         settings: The configuration, without faults.

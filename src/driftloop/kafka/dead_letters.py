@@ -5,7 +5,8 @@ Headers are named as Kafka Streams names them (KIP-1034), so that its tools read
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from driftloop.records import DeadLetter
@@ -16,6 +17,12 @@ REPLAY_OF = "driftloop.replay-of"
 
 REPLAYED_FROM = "driftloop.replayed-from"
 """Header of a record that was sent to its topic again: ``topic:partition:offset`` of the letter."""
+
+
+def is_marker(headers: Any) -> bool:
+    """Whether headers of a message say that a dead letter was sent again, and that it is none."""
+    pairs: Iterable[tuple[str, Any]] = headers or ()
+    return any(name == REPLAY_OF for name, _ in pairs)
 
 
 class DeadLetterMessage(NamedTuple):

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from driftloop.errors import Fault, ReplayError, SettingsError
 from driftloop.kafka import codes
-from driftloop.kafka.dead_letters import PREFIX, REPLAY_OF
+from driftloop.kafka.dead_letters import PREFIX, REPLAY_OF, is_marker
 from driftloop.kafka.follower import Follower
 from driftloop.kafka.ranges import offsets_of
 from driftloop.kafka.topics import partition_counts
@@ -200,9 +200,9 @@ def letters_at(settings: Settings, places: Collection[LetterPlace]) -> dict[Lett
 
 def marker_of(message: Message) -> tuple[LetterPlace, Replay] | None:
     """What a marker says; None for a dead letter."""
-    headers = _headers(message)
-    if REPLAY_OF not in headers:
+    if not is_marker(message.headers()):
         return None
+    headers = _headers(message)
     partition, _, offset = headers[REPLAY_OF].partition(":")
     try:
         made = msgspec.json.decode(message.value() or b"", type=Replay)

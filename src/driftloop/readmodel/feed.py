@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from driftloop.errors import KafkaError, KafkaUnavailableError, MessageError
 from driftloop.kafka import codes
-from driftloop.kafka.dead_letters import PREFIX
+from driftloop.kafka.dead_letters import PREFIX, is_marker
 from driftloop.kafka.follower import Follower
 from driftloop.kafka.ranges import Place, offsets_of
 from driftloop.kafka.topics import partition_counts
@@ -187,7 +187,8 @@ class Feed:
         events: list[tuple[Event | None, str, Where]] = []
         for message in batch:
             if message.topic() == self._topics.dlq:
-                letters.append(_letter(message))
+                if not is_marker(message.headers()):
+                    letters.append(_letter(message))
             else:
                 events.extend(_read(message))
         self._model.write(events, letters, follower.positions)
