@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from driftloop.cli.app import app
 from driftloop.errors import ReplayError, SettingsError
 from driftloop.kafka.dead_letters import REPLAY_OF, REPLAYED_FROM, to_message
 from driftloop.kafka.producer import CheckedProducer
-from driftloop.operator.dead_letters import LetterPlace, listing, parse_place, read
-from driftloop.operator.replays import replay
+from driftloop.operator.dead_letters import LetterPlace, listing, parse_place, read, replay
+from driftloop.readmodel import Queries, open_model
+from driftloop.readmodel.feed import refresh
 from driftloop.records import DeadLetter
 from driftloop.settings import Features, KafkaSettings, Profile, Settings, TopicSettings
 
@@ -120,7 +122,7 @@ def test_letters_are_listed_newest_first_and_chosen(desk: Desk) -> None:
     assert read(desk.settings, f"{desk.dlq}:{one.place}") == one
 
 
-def test_a_letter_is_sent_again_unchanged_and_once(desk: Desk) -> None:
+def test_a_letter_is_sent_again_unchanged_and_once(desk: Desk, tmp_path: Path) -> None:
     desk.file(GOOD, "bad-features")
     (one,) = listing(desk.settings, limit=1)
     (done,) = replay(desk.settings, [str(one.place)], who="ada", why="profile mended")
@@ -137,6 +139,11 @@ def test_a_letter_is_sent_again_unchanged_and_once(desk: Desk) -> None:
         replay(desk.settings, [one.place], who="bob", why="again", force=True)
     assert len(desk.sent()) == 1
     assert len(listing(desk.settings, limit=0)) == 1  # the marker is no letter
+    known = desk.settings.model_copy(update={"home": tmp_path})
+    with closing(open_model(known)) as model:
+        assert refresh(known, model) == ""
+        (row,) = Queries(model, known).letters()
+        assert (row.place, row.replayed_at is not None) == (one.place.offset, True)
 
 
 def test_what_would_be_a_dead_letter_again_is_refused_until_it_is_mended(desk: Desk) -> None:

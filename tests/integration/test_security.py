@@ -29,8 +29,7 @@ from driftloop.messages import (
     encode,
     event_id,
 )
-from driftloop.operator.dead_letters import listing
-from driftloop.operator.replays import replay
+from driftloop.operator.dead_letters import listing, replay
 from driftloop.records import DeadLetter
 from driftloop.scorer.known import current_versions
 from driftloop.trainer.preview import preview

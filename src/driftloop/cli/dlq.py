@@ -18,8 +18,7 @@ from rich.text import Text
 
 from driftloop.cli.settings import load, tell
 from driftloop.errors import Fault, ReplayError, SettingsError
-from driftloop.operator.dead_letters import Letter, Replay, listing, read
-from driftloop.operator.replays import refusal, replay
+from driftloop.operator.dead_letters import Letter, Replay, listing, read, refusal, replay
 from driftloop.settings import Settings
 from driftloop.settings.base import parse_duration
 

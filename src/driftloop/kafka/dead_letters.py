@@ -25,6 +25,20 @@ def is_marker(headers: Any) -> bool:
     return any(name == REPLAY_OF for name, _ in pairs)
 
 
+def replayed_place(headers: Any) -> tuple[int, int] | None:
+    """Partition and offset of the dead letter that a marker names; None where it names none.
+
+    >>> replayed_place([("driftloop.replay-of", b"0:17")])
+    (0, 17)
+    """
+    found = dict(headers or ()).get(REPLAY_OF) or b""
+    text = found.decode(errors="replace") if isinstance(found, bytes) else str(found)
+    partition, _, offset = text.partition(":")
+    if not (partition.isdecimal() and offset.isdecimal()):
+        return None
+    return int(partition), int(offset)
+
+
 class DeadLetterMessage(NamedTuple):
     """A dead letter as a message for the dead-letter topic; its key is the source topic."""
 

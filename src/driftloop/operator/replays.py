@@ -24,7 +24,7 @@ from driftloop.kafka.producer import producer_properties
 from driftloop.kafka.rights import Right, denied, missing
 from driftloop.kafka.topics import partition_counts
 from driftloop.logs import client_logger
-from driftloop.operator.dead_letters import Letter, LetterPlace, Replay, letters_at, parse_place
+from driftloop.operator.letters import Letter, LetterPlace, Replay, letters_at, parse_place
 from driftloop.records import RecordDecoder
 from driftloop.settings import Settings
 
