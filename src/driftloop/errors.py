@@ -14,6 +14,7 @@
     │   ├── StoreUnavailableError  it does not answer, or its root is away
     │   ├── ArtifactNotFoundError
     │   └── ArtifactCorruptedError its bytes do not match the sha256 that was published
+    ├── ReplayError                a dead letter that is not sent again; says why
     ├── TrainingError              a request that cannot be trained; carries a reason code
     ├── PluginError                a model plug-in that is missing, or broke its contract
     └── DataError                  data of a backtest that cannot be read: file, line, column
@@ -110,6 +111,10 @@ class ArtifactNotFoundError(StoreError):
 
 class ArtifactCorruptedError(StoreError):
     """The artifact's bytes do not match its published sha256, or do not parse."""
+
+
+class ReplayError(DriftloopError):
+    """A dead letter cannot be sent to its topic again."""
 
 
 class TrainingError(DriftloopError):

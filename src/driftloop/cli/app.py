@@ -41,6 +41,8 @@ _COMMANDS = {
         "Show a stream; or order something for it: retrain, snooze, pin, roll back.",
     ),
     "audit": ("driftloop.cli.audit", "List who ordered what, and what came of it."),
+    "dlq": ("driftloop.cli.dlq", "List, show and replay dead letters: what could not be read."),
+    "doctor": ("driftloop.cli.doctor", "Check broker, rights, topics, store and clock."),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, NoReturn, cast
+from typing import Annotated, Literal, NoReturn, cast
 
 import structlog
 import typer
@@ -16,7 +16,8 @@ from driftloop.cli.reporting import start_reporting
 from driftloop.cli.settings import load_checked
 from driftloop.engine import stop
 from driftloop.errors import DriftloopError, KafkaUnavailableError
-from driftloop.heartbeat import Heartbeat, Part
+from driftloop.heartbeat import Heartbeat
+from driftloop.kafka.rights import Part, require, roles_of
 from driftloop.kafka.topics import driftloop_topics, ensure_topics, partition_counts
 from driftloop.kafka.waiting import wait_for_kafka
 from driftloop.messages.parts import PartName
@@ -70,17 +71,18 @@ def load(config: Path | None, *, models: bool = True) -> Settings:
     return settings
 
 
-def ready(part: Part, settings: Settings) -> None:
-    """Wait for Kafka and make Driftloop's own topics; a signal ends the command with status 0.
+def ready(part: Literal["monitor", "scorer"], settings: Settings) -> None:
+    """Wait for Kafka and make the topics that a part uses; a signal ends the command with status 0.
 
     Raises:
-        KafkaError: A topic cannot be made.
+        KafkaError: A topic cannot be made, or a right is missing.
     """
     beat = Heartbeat(settings.home, part).beat
     with stop.handling():
         if not wait_for_kafka(settings.kafka.client(), stop.requested, beat):
             raise typer.Exit
-        make_topics(settings)
+        make_topics(settings, part)
+        require(settings.kafka.client(), part, settings)
         if stop.requested():
             raise typer.Exit
 
@@ -95,8 +97,12 @@ def started(event: str, settings: Settings) -> None:
     )
 
 
-def make_topics(settings: Settings) -> None:
+def make_topics(settings: Settings, part: Part | None = None) -> None:
     """Make Driftloop's own topics where they are missing, unless the settings say otherwise.
+
+    Args:
+        settings: The whole configuration.
+        part: Only the topics that this part uses, and may have rights on; all by default.
 
     Raises:
         KafkaUnavailableError: No broker answers.
@@ -104,7 +110,8 @@ def make_topics(settings: Settings) -> None:
     """
     if not settings.topics.create:
         return
-    client, specs = settings.kafka.client(), driftloop_topics(settings.topics)
+    roles = None if part is None else roles_of(part, settings)
+    client, specs = settings.kafka.client(), driftloop_topics(settings.topics, roles)
     try:
         partition_counts(client, [spec.name for spec in specs], timeout=_ANSWER_SECONDS)
     except KafkaUnavailableError as error:

@@ -113,7 +113,8 @@ class Discovery:
         hub = self._hub
         with hub.lock:
             shards = dict(hub.shards)
-            known = {name: topic.topic_id for name, topic in hub.topics.items()}
+            known = {name: "" for shard in shards.values() for name in shard.resume or ()}
+            known |= {name: topic.topic_id for name, topic in hub.topics.items()}
             restart, hub.restart = hub.restart, set()
             suspects, hub.suspects = hub.suspects, set()
         sights = {
@@ -132,6 +133,9 @@ class Discovery:
             for name, sight in sights.items():
                 places += self._see(name, sight, shards[self._shard(name)], ends)
             unsure = self._miss(sights, shards)
+            for name in self._catalog.denied:
+                if self._shard(name) in shards:
+                    hub.deny(name, "Describe")
             places += self._again(restart - self._renewed, earliest, ends)
             for index in fresh:
                 shards[index].ready = True
@@ -259,7 +263,8 @@ class Discovery:
         has just started may be short of topics.
         """
         unsure = False
-        for topic in [found for name, found in self._hub.topics.items() if name not in sights]:
+        unseen = self._hub.topics.keys() - sights.keys() - self._catalog.denied
+        for topic in [self._hub.topics[name] for name in sorted(unseen)]:
             topic.absent += 1
             if topic.absent < _LOOKS_ABSENT:
                 unsure = True
@@ -271,15 +276,19 @@ class Discovery:
         for shard in shards.values():
             if not shard.resume:
                 continue
+            hidden = self._catalog.denied
+            absent = {name: at for name, at in shard.resume.items() if name not in hidden}
+            if not absent:
+                continue
             shard.resume_absent += 1
             if shard.resume_absent < _LOOKS_ABSENT:
                 unsure = True
                 continue
-            for name, (topic_id, _) in shard.resume.items():
+            for name, (topic_id, _) in absent.items():
                 gone = Topic(name, shard.index, topic_id, 0)
                 shard.queue.append(Change(gone, "deleted"))
                 _log.info("source.deleted", topic=name)
-            shard.resume = {}
+                del shard.resume[name]
         return unsure
 
     def _again(
@@ -312,6 +321,7 @@ class Discovery:
         for topic in self._hub.topics.values():
             if (
                 not topic.silent
+                and not topic.denied
                 and len(topic.at_end) >= topic.partitions
                 and now - topic.last > topic.silent_after
             ):

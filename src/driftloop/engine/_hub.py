@@ -26,11 +26,7 @@ _SOON = timedelta(milliseconds=2)
 _REPEAT_SECONDS = 30.0
 _ASSIGN_CHUNK = 1000
 
-_DENIED = {
-    ClientError.TOPIC_AUTHORIZATION_FAILED: "Read on the topic",
-    ClientError.GROUP_AUTHORIZATION_FAILED: "Read on the group",
-    **dict.fromkeys(codes.AUTHENTICATION, "valid credentials"),
-}
+_UNKNOWN_USER = dict.fromkeys(codes.AUTHENTICATION, "valid credentials")
 
 _DEFAULTS: dict[str, Any] = {
     # Troubles come through error_cb, and are told once; the client itself repeats them endlessly.
@@ -219,8 +215,8 @@ class Hub:
         topic.at_end.discard(partition)
         topic.last = now
         shard = self.shards[topic.shard]
-        if topic.silent:
-            topic.silent = False
+        if topic.silent or topic.denied:
+            topic.silent = topic.denied = False
             shard.queue.append(Change(topic, "active"))
         shard.put += len(messages)
         shard.put_bytes += size
@@ -237,7 +233,12 @@ class Hub:
         if code == codes.PARTITION_EOF:
             if topic is not None and (message.offset() or 0) >= topic.following.get(partition, 0):
                 topic.at_end.add(partition)
+                if topic.denied:
+                    topic.denied = False
+                    self.shards[topic.shard].queue.append(Change(topic, "active"))
             return
+        if code == ClientError.GROUP_AUTHORIZATION_FAILED:
+            return  # nothing is committed: no right on the group is needed
         _metrics.READ_ERRORS.labels(self.name, error.name()).inc()
         if error.fatal():
             self.failure = KafkaError(f"{error.name()}: {error.str()}")
@@ -249,9 +250,8 @@ class Hub:
             if topic is not None:
                 self.suspects.add(name)
                 self.alarm.set()
-        elif code in _DENIED:
-            if self._quiet(f"{code} {name}"):
-                _log.error("source.not_allowed", source=self.name, topic=name, needs=_DENIED[code])
+        elif code == ClientError.TOPIC_AUTHORIZATION_FAILED:
+            self.deny(name, "Read")
         elif self._quiet(f"{code} {name}"):
             _log.warning(
                 "source.read_error",
@@ -260,12 +260,21 @@ class Hub:
                 error=f"{error.name()}: {error.str()}",
             )
 
+    def deny(self, name: str, right: str) -> None:
+        """Tell once that a topic may not be read; what reads it goes on by itself later."""
+        topic = self.topics.get(name)
+        if self._quiet(f"{right} {name}"):
+            _log.error("source.not_allowed", source=self.name, topic=name, needs=right)
+        if topic is not None and not topic.denied:
+            topic.denied = True
+            self.shards[topic.shard].queue.append(Change(topic, "denied"))
+
     def _on_client_error(self, error: ClientError) -> None:
         _metrics.READ_ERRORS.labels(self.name, error.name()).inc()
         if error.fatal():
             self.failure = KafkaError(f"{error.name()}: {error.str()}")
         if self._quiet(error.name()):
-            needs = _DENIED.get(error.code())
+            needs = _UNKNOWN_USER.get(error.code())
             if needs:
                 _log.error("source.not_allowed", source=self.name, needs=needs, error=error.str())
             else:

@@ -39,12 +39,14 @@ class Topic:
         silent_after: Seconds without a record after which it is.
         retired: Ids of earlier incarnations: a broker that lags behind may still tell them.
         absent: In how many looks in a row it was not there.
+        denied: Whether the right to read it is missing.
     """
 
     __slots__ = (
         "absent",
         "alive",
         "at_end",
+        "denied",
         "following",
         "last",
         "name",
@@ -78,6 +80,7 @@ class Topic:
         self.silent_after = silent_after
         self.retired = retired
         self.absent = 0
+        self.denied = False
 
 
 class Change(NamedTuple):

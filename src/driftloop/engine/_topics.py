@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import structlog
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from driftloop.engine._quiet import Quiet
 from driftloop.kafka import codes
 
 REQUEST_SECONDS = 10.0
@@ -18,9 +16,6 @@ REQUEST_SECONDS = 10.0
 # whose offsets are gone, raise an error when they are made anew and are asked for at once.
 _IDS_A_LOOK = 250
 _CHUNK = 500
-_REPEAT_SECONDS = 30.0
-
-_log = structlog.get_logger(__name__)
 
 
 class Sight(NamedTuple):
@@ -52,7 +47,8 @@ class TopicCatalog:
         self._selected: dict[str, bool] = {}
         self._names = names
         self._cursor = 0
-        self._quiet = Quiet(_REPEAT_SECONDS)
+        self.denied: set[str] = set()
+        """Topics that were known, and whose sight is refused since the last look."""
 
     def look(self, known: Mapping[str, str], suspects: Collection[str]) -> dict[str, Sight]:
         """All topics of interest that exist.
@@ -64,6 +60,7 @@ class TopicCatalog:
         Raises:
             KafkaException: The cluster does not answer.
         """
+        self.denied = set()
         if self._names is not None:
             return self._describe(self._names)
         metadata = self._admin.list_topics(timeout=REQUEST_SECONDS)
@@ -76,6 +73,8 @@ class TopicCatalog:
                 sights[name] = Sight(len(topic.partitions), "")
         if len(self._selected) > 2 * len(metadata.topics) + 1000:
             self._selected.clear()
+        # The list leaves out what may not be seen: that is no deletion.
+        self._describe([name for name in known if name not in sights])
         new = [name for name in sights if not known.get(name)]
         asked = {*new, *(name for name in suspects if name in sights), *self._turn(sights, known)}
         described = self._describe(list(asked))
@@ -109,8 +108,7 @@ class TopicCatalog:
                 except KafkaException as error:
                     cause = error.args[0]
                     if cause.code() == ClientError.TOPIC_AUTHORIZATION_FAILED:
-                        if self._quiet(name):
-                            _log.error("source.not_allowed", topic=name, needs="Describe")
+                        self.denied.add(name)
                     elif cause.code() != ClientError.UNKNOWN_TOPIC_OR_PART:
                         raise
                 else:

@@ -8,7 +8,7 @@ from confluent_kafka import Message
 
 from driftloop.messages import Event
 
-Kind = Literal["appeared", "deleted", "recreated", "partitions", "silent", "active"]
+Kind = Literal["appeared", "deleted", "recreated", "partitions", "silent", "active", "denied"]
 
 
 class StreamBatch(NamedTuple):
@@ -38,7 +38,8 @@ class Lifecycle(NamedTuple):
         kind: ``appeared``: it is new to this source. ``deleted``: it is gone. ``recreated``: it
             was deleted and made anew, and is read from its beginning. ``partitions``: it has more
             of them. ``silent``: no record came for the given time, and all were read.
-            ``active``: the first record after that.
+            ``active``: the first record after that, or after ``denied``: the right to read it is
+            missing.
         partitions: How many partitions it has; 0 when deleted.
     """
 

@@ -102,7 +102,7 @@ class SinkPart(StatefulSinkPartition[Outgoing, None]):
         try:
             for value in values:
                 self._ledger.send(*value)
-            self._producer.poll(0)
+            self._ledger.poll()
             self._ledger.check()
         except DeliveryError as error:
             self._tell(error)

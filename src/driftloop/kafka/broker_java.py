@@ -187,17 +187,7 @@ class JavaRunner:
     def launch(self, state: BrokerState) -> BrokerState:
         """Start the process; it does not answer yet."""
         folder = self._folder
-        common = "\n".join(f"{key}={value}" for key, value in COMMON_PROPERTIES.items())
-        folder.properties.write_text(
-            _PROPERTIES.format(
-                port=state.port,
-                controller_port=state.controller_port,
-                data=folder.data.absolute(),
-                common=common,
-            )
-            + "\n",
-            encoding="utf-8",
-        )
+        folder.properties.write_text(self._settings(state), encoding="utf-8")
         if not (folder.data / "meta.properties").exists():
             self._format(state.cluster)
         for stale in (folder.log, folder.console):
@@ -250,18 +240,31 @@ class JavaRunner:
     def remove(self, state: BrokerState) -> None:
         """Nothing is left but the folder."""
 
+    def _settings(self, state: BrokerState) -> str:
+        """Text of ``server.properties``."""
+        common = "\n".join(f"{key}={value}" for key, value in COMMON_PROPERTIES.items())
+        return (
+            _PROPERTIES.format(
+                port=state.port,
+                controller_port=state.controller_port,
+                data=self._folder.data.absolute(),
+                common=common,
+            )
+            + "\n"
+        )
+
     def _log_settings(self) -> Path:
         # Java reads a file, and the package may be anywhere, even in a zip.
         path = self._folder.root / "log4j2.xml"
         path.write_bytes((_LOCAL / "log4j2.xml").read_bytes())
         return path.absolute()
 
-    def _format(self, cluster: str) -> None:
+    def _format(self, cluster: str, *more: str) -> None:
         command = [self._java, "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", f"{self._jars}/*"]
         command += [f"-Ddriftloop.log={self._folder.root.absolute()}/format.log"]
         command += [f"-Dlog4j2.configurationFile={self._log_settings()}"]
         command += ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster]
-        command += ["-c", str(self._folder.properties.absolute())]
+        command += ["-c", str(self._folder.properties.absolute()), *more]
         done = subprocess.run(  # noqa: S603
             command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
         )

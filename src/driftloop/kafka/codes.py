@@ -51,8 +51,11 @@ REFUSED: tuple[int, ...] = (
     ClientError._UNSUPPORTED_FEATURE,  # noqa: SLF001
 )
 
-# A partition has no leader yet, or another one: that passes in a moment.
+# A partition or a group has no leader yet, or another one: that passes in a moment.
 ELECTING: tuple[int, ...] = (
+    ClientError.NOT_COORDINATOR,
+    ClientError.COORDINATOR_NOT_AVAILABLE,
+    ClientError.COORDINATOR_LOAD_IN_PROGRESS,
     ClientError.NOT_LEADER_FOR_PARTITION,
     ClientError.LEADER_NOT_AVAILABLE,
     ClientError.FENCED_LEADER_EPOCH,

@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError as ClientError
 
-from driftloop.errors import KafkaUnavailableError
+from driftloop.errors import KafkaError, KafkaUnavailableError
 from driftloop.kafka import codes
 from driftloop.kafka.ranges import Place
+from driftloop.kafka.rights import denied
+from driftloop.kafka.topics import partition_counts
 from driftloop.logs import client_logger
 
 _BATCH = 5000
 _POLL_SECONDS = 0.1
+_LOOK_SECONDS = 2.0
 
 
 class Follower:
@@ -80,9 +84,11 @@ class Follower:
 
         Raises:
             KafkaUnavailableError: Nothing came for `timeout` seconds.
+            KafkaError: The right Read is missing; names the topic.
         """
         self._follow(sorted(ends.keys() - self.positions.keys()))
         deadline = time.monotonic() + timeout
+        look = time.monotonic() + _LOOK_SECONDS
         while behind := [place for place, end in ends.items() if self.positions[place] < end]:
             check()
             progress = False
@@ -90,11 +96,19 @@ class Follower:
                 error = message.error()
                 if error is None or error.code() == codes.PARTITION_EOF:
                     progress = self._move(message, read=error is None) or progress
+                elif error.code() == ClientError.TOPIC_AUTHORIZATION_FAILED:
+                    raise KafkaError(denied(f"topic {message.topic()}", "Read"))
+                # The group is refused too, where there is no right on it: it is not used.
                 if error is None:
                     yield message
+            now = time.monotonic()
             if progress:
-                deadline = time.monotonic() + timeout
-            elif time.monotonic() > deadline:
+                deadline, look = now + timeout, now + _LOOK_SECONDS
+            elif now > look:
+                # A topic that may not even be seen is passed over in silence.
+                partition_counts(self._client, sorted({topic for topic, _ in behind}))
+                look = deadline
+            elif now > deadline:
                 topic, partition = behind[0]
                 raise KafkaUnavailableError(
                     f"{topic}[{partition}] could not be read beyond offset "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,10 @@ from confluent_kafka.admin import AdminClient
 from driftloop.errors import KafkaError, KafkaUnavailableError
 from driftloop.kafka import codes
 from driftloop.kafka.ranges import Place, offsets_of
+from driftloop.kafka.rights import denied, is_denial
 from driftloop.kafka.topics import partition_counts
+
+_PAUSE_SECONDS = 0.1
 
 
 def group_members(
@@ -85,8 +89,15 @@ def group_state(
 
 
 def _described(admin: AdminClient, group: str, timeout: float) -> Any:
-    future = admin.describe_consumer_groups([group], request_timeout=timeout)[group]
-    return _result(future, group, timeout)
+    deadline = time.monotonic() + timeout
+    while True:
+        future = admin.describe_consumer_groups([group], request_timeout=timeout)[group]
+        try:
+            return _result(future, group, timeout)
+        except KafkaUnavailableError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_SECONDS)  # the first group of a cluster has no coordinator yet
 
 
 def _result(future: Any, group: str, timeout: float) -> Any:
@@ -97,4 +108,6 @@ def _result(future: Any, group: str, timeout: float) -> Any:
         text = f"group {group}: {cause.str() if cause is not None else 'no answer in time'}"
         if cause is None or codes.passes(cause):
             raise KafkaUnavailableError(text) from error
+        if is_denial(cause):
+            raise KafkaError(denied(f"group {group}", "Describe")) from error
         raise KafkaError(text) from error

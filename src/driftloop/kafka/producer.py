@@ -56,6 +56,7 @@ class Ledger:
         self._acknowledged = 0
         self._failed = 0
         self._failures: list[str] = []
+        self._last: tuple[str, bytes | None] = ("", None)
 
     @property
     def outstanding(self) -> int:
@@ -78,7 +79,7 @@ class Ledger:
                 )
             except BufferError:
                 seen = self._acknowledged + self._failed
-                self._producer.poll(_POLL_SECONDS)
+                self.poll(_POLL_SECONDS)
                 if self._acknowledged + self._failed != seen:
                     deadline = time.monotonic() + self._patience
                 elif time.monotonic() > deadline:
@@ -90,7 +91,19 @@ class Ledger:
                 raise DeliveryError(f"{_name(topic, key)}: {_reason(error.args[0])}") from error
             else:
                 self._sent += 1
+                self._last = (topic, key)
                 return
+
+    def poll(self, seconds: float = 0.0) -> None:
+        """Take delivery reports; waits so long for the first.
+
+        Raises:
+            DeliveryError: The producer cannot go on; names the topic that was written to last.
+        """
+        try:
+            self._producer.poll(seconds)
+        except KafkaException as error:
+            raise DeliveryError(f"{_name(*self._last)}: {_reason(error.args[0])}") from error
 
     def settle(self) -> None:
         """Wait until the fate of every message is known.
@@ -102,7 +115,7 @@ class Ledger:
         last = self.outstanding
         deadline = time.monotonic() + self._patience
         while last and not self._failures:
-            self._producer.poll(_POLL_SECONDS)
+            self.poll(_POLL_SECONDS)
             if self.outstanding != last:
                 last = self.outstanding
                 deadline = time.monotonic() + self._patience
@@ -132,6 +145,10 @@ def _name(topic: str | None, key: bytes | None) -> str:
 
 
 def _reason(error: ClientError) -> str:
+    if error.code() == ClientError.TOPIC_AUTHORIZATION_FAILED:
+        return "not allowed; the right Write on the topic is missing"
+    if error.code() == ClientError.CLUSTER_AUTHORIZATION_FAILED:
+        return "not allowed; the right Write on the topic is missing, as on all others"
     return f"{error.name()}: {error.str()}"
 
 
@@ -177,7 +194,7 @@ class CheckedProducer:
         if message is not None:
             key, value, headers = message
         self._ledger.send(topic, key, value, headers)
-        self._producer.poll(0)
+        self._ledger.poll()
         self._ledger.check()
 
     def flush(self) -> None:

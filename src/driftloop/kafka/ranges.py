@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from driftloop.errors import KafkaError, KafkaUnavailableError, OffsetsExpiredError
 from driftloop.kafka import codes
+from driftloop.kafka.rights import denied
 from driftloop.kafka.topics import partition_counts
 from driftloop.logs import client_logger
 from driftloop.messages import OffsetRange
@@ -119,6 +120,8 @@ def offsets_of(
 
 
 def _refused(cause: ClientError, place: str) -> KafkaError:
+    if cause.code() == ClientError.TOPIC_AUTHORIZATION_FAILED:
+        return KafkaError(denied(f"topic {place.partition('[')[0]}", "Read"))
     text = f"{place}: {cause.name()}: {cause.str()}"
     return KafkaUnavailableError(text) if codes.passes(cause) else KafkaError(text)
 

@@ -41,11 +41,20 @@ class TopicSpec(NamedTuple):
     config: Mapping[str, str] = {}
 
 
-def driftloop_topics(settings: TopicSettings) -> list[TopicSpec]:
-    """Driftloop's own topics: models and status compacted, the rest deleted by age."""
+def driftloop_topics(
+    settings: TopicSettings, roles: Iterable[str] | None = None
+) -> list[TopicSpec]:
+    """Driftloop's own topics: models and status compacted, the rest deleted by age.
+
+    Args:
+        settings: Their names, and how they are made.
+        roles: Only the topics of these; all by default.
+    """
+    wanted = None if roles is None else set(roles)
     return [
         TopicSpec(name, settings.partitions, settings.replication_factor, _CONFIG[role])
         for role, name in settings.names.items()
+        if wanted is None or role in wanted
     ]
 
 
@@ -105,8 +114,8 @@ def _created(name: str, future: Future[None], deadline: float) -> bool:
             return False
         if code in _DENIED:
             raise KafkaError(
-                f"topic {name} is missing and may not be made: it needs the right Create on the "
-                f"topic or on the cluster; or make it yourself and set topics.create = false"
+                f"topic {name} is missing, and making it is not allowed; the right Create on the "
+                "topic is missing. Or make it yourself, and set topics.create = false"
             ) from error
         raise _translated(error, f"topic {name} cannot be made") from error
     return True
@@ -142,7 +151,8 @@ def _counts(admin: AdminClient, names: Sequence[str], timeout: float) -> dict[st
                 continue
             if code in _DENIED:
                 raise KafkaError(
-                    f"topic {name} may not be looked at: it needs the right Describe"
+                    f"topic {name}: not allowed; the right Describe is missing (Read and Write "
+                    "imply it)"
                 ) from error
             raise _translated(error, f"topic {name} cannot be looked at") from error
     return counts

@@ -13,6 +13,7 @@ from driftloop.monitor.decode import refused
 from driftloop.monitor.items import Control, Life, Records, Tracked, TrackItem
 from driftloop.monitor.stateful import StreamLogic
 
+_DENIED = "not allowed; the right Read on topic {} is missing: grant it, and reading goes on"
 _log = structlog.get_logger(__name__)
 
 
@@ -62,4 +63,6 @@ class TrackLogic(StreamLogic):
             return [*over, StateChanged("recreated", None, None)], True
         if state.refused:  # which no silence ends
             return [], False
+        if item.kind == "denied":
+            return state.state("refused", _DENIED.format(item.name.topic)), False
         return state.state(item.kind), False

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from driftloop.errors import KafkaError, KafkaUnavailableError, MessageError
 from driftloop.kafka import codes
-from driftloop.kafka.dead_letters import PREFIX
+from driftloop.kafka.dead_letters import PREFIX, is_marker, replayed_place
 from driftloop.kafka.follower import Follower
 from driftloop.kafka.ranges import Place, offsets_of
 from driftloop.kafka.topics import partition_counts
@@ -184,13 +184,18 @@ class Feed:
 
     def _write(self, batch: list[Message], follower: Follower) -> None:
         letters: list[Letter] = []
+        replayed: list[tuple[int, int, int]] = []
         events: list[tuple[Event | None, str, Where]] = []
         for message in batch:
             if message.topic() == self._topics.dlq:
-                letters.append(_letter(message))
+                place = replayed_place(message.headers())
+                if place is not None:
+                    replayed.append((int(message.timestamp()[1]), *place))
+                elif not is_marker(message.headers()):
+                    letters.append(_letter(message))
             else:
                 events.extend(_read(message))
-        self._model.write(events, letters, follower.positions)
+        self._model.write(events, letters, follower.positions, replayed)
 
 
 def refresh(settings: Settings, model: ReadModel, progress: Progress | None = None) -> str:

@@ -150,6 +150,7 @@ class ReadModel:
         events: Iterable[tuple[Event | None, str, Where]],
         letters: Iterable[Letter],
         positions: Mapping[Place, int],
+        replayed: Iterable[tuple[int, int, int]] = (),
     ) -> None:
         """Take in what was read, together with how far that was.
 
@@ -157,6 +158,7 @@ class ReadModel:
             events: Each with its key and place; None is a tombstone of the key's stream.
             letters: Dead letters.
             positions: Where reading goes on.
+            replayed: When, and partition and offset of each letter that was sent again.
         """
         with self.transaction() as db:
             applier = Applier(db)
@@ -169,6 +171,10 @@ class ReadModel:
                 "INSERT OR IGNORE INTO dead_letters (partition, place, topic, source_partition, "
                 "source_offset, reason, detail, size, told_at) VALUES (?,?,?,?,?,?,?,?,?)",
                 letters,
+            )
+            db.executemany(
+                "UPDATE dead_letters SET replayed_at = ? WHERE partition = ? AND place = ?",
+                replayed,
             )
             applier.prune()
             db.execute(update_statement())

@@ -13,9 +13,11 @@ from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError as ClientError
 
-from driftloop.errors import KafkaUnavailableError, MessageError
+from driftloop.errors import KafkaError, KafkaUnavailableError, MessageError
 from driftloop.kafka import codes
+from driftloop.kafka.rights import denied, is_denial
 from driftloop.logs import client_logger
 from driftloop.messages import ModelPublished, decode
 
@@ -37,6 +39,7 @@ def current_versions(
 
     Raises:
         KafkaUnavailableError: The end was not reached in time.
+        KafkaError: The topic may not be read.
     """
     consumer = Consumer(
         {
@@ -60,6 +63,8 @@ def current_versions(
 def _read(consumer: Consumer, topic: str, deadline: float) -> dict[str, tuple[ModelPublished, int]]:
     metadata = consumer.list_topics(topic, timeout=max(1.0, deadline - time.monotonic()))
     described = metadata.topics.get(topic)
+    if described is not None and described.error is not None and is_denial(described.error):
+        raise KafkaError(denied(f"topic {topic}", "Read"))
     if described is None or not described.partitions:
         return {}
     partitions = list(described.partitions)
@@ -75,6 +80,8 @@ def _read(consumer: Consumer, topic: str, deadline: float) -> dict[str, tuple[Mo
                 # The end of a partition is told as an error; others are tried again by the client.
                 if error.code() == codes.PARTITION_EOF:
                     at_end.add(message.partition() or 0)
+                elif error.code() == ClientError.TOPIC_AUTHORIZATION_FAILED:
+                    raise KafkaError(denied(f"topic {topic}", "Read"))
                 continue
             _take(message, found)
     return found

@@ -6,9 +6,12 @@ import time
 from collections.abc import Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError as ClientError
 
 from driftloop.errors import KafkaError, KafkaUnavailableError, MessageError
 from driftloop.kafka import codes
+from driftloop.kafka.groups import group_members
+from driftloop.kafka.rights import denied, is_denial
 from driftloop.kafka.topics import partition_counts
 from driftloop.logs import client_logger
 from driftloop.messages import Command, decode
@@ -26,6 +29,7 @@ def waiting_tickets(settings: Settings, partitions: int) -> list[Ticket]:
         KafkaError: The broker refuses to tell.
     """
     topic = settings.topics.retrain
+    group_members(settings.kafka.client(), settings.trainer.group)  # says if it is not allowed
     consumer = _consumer(settings)
     try:
         places = [TopicPartition(topic, one) for one in range(partitions)]
@@ -108,11 +112,15 @@ def _until_end(consumer: Consumer, starts: list[TopicPartition]) -> Iterator[Mes
             yield message
         elif error.code() == codes.PARTITION_EOF:
             left.discard(message.partition() or 0)
-        elif not codes.passes(error):
+        elif error.code() == ClientError.TOPIC_AUTHORIZATION_FAILED:
+            raise KafkaError(denied(f"topic {starts[0].topic}", "Read"))
+        elif not codes.passes(error) and not is_denial(error):  # the group is not used here
             raise KafkaError(f"{starts[0].topic}: {error.str()}")
 
 
 def _translated(error: KafkaException, what: str) -> KafkaError:
     cause = error.args[0]
+    if is_denial(cause):
+        return KafkaError(denied(what, "Describe on the group"))
     kind = KafkaUnavailableError if codes.passes(cause) else KafkaError
     return kind(f"{what}: {cause.name()}: {cause.str()}")

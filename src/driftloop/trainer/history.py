@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from driftloop.errors import KafkaUnavailableError, MessageError
 from driftloop.kafka import codes
 from driftloop.kafka.follower import Follower
+from driftloop.kafka.topics import partition_counts
 from driftloop.messages import (
     CandidateTrained,
     Event,
@@ -166,6 +167,7 @@ class History:
                 # refused (FENCED_LEADER_EPOCH) until the end of its days.
                 self._admin = None
                 cause = error.args[0]
+                partition_counts(self._client, [str(place.topic)])  # or is it not allowed?
                 raise KafkaUnavailableError(
                     f"{place.topic}[{place.partition}]: {cause.name()}: {cause.str()}"
                 ) from error

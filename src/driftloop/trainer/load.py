@@ -26,6 +26,7 @@ from driftloop.trainer.memory import available, shown
 _TRIES = 3
 _TIMEOUT = 60.0
 _PIECE = 20_000
+_ADVICE = "the trainer needs the right Read on the topic"
 _RECORD_BYTES = 350
 """Of a record without its features: its columns, twice while they are joined, and its id."""
 
@@ -138,9 +139,13 @@ def _gone(
     client: Mapping[str, Any], ranges: Mapping[str, Sequence[OffsetRange]]
 ) -> dict[str, TrainingError]:
     """Which requests cannot be served, because a range is not wholly in its topic."""
-    faults = expired_ranges(
-        client, sorted({one for found in ranges.values() for one in found}), timeout=_TIMEOUT
-    )
+    wanted = sorted({one for found in ranges.values() for one in found})
+    try:
+        faults = expired_ranges(client, wanted, timeout=_TIMEOUT)
+    except KafkaUnavailableError:
+        raise
+    except KafkaError:
+        return _unreadable(client, ranges)
     if not faults:
         return {}
     topics = sorted({one.topic for one in faults})
@@ -159,6 +164,25 @@ def _gone(
                 "topic-missing" if missing else "expired-offsets", f"{faults[fault]}; {advice}"
             )
     return gone
+
+
+def _unreadable(
+    client: Mapping[str, Any], ranges: Mapping[str, Sequence[OffsetRange]]
+) -> dict[str, TrainingError]:
+    """Which requests fail because the broker tells nothing of their topics; the others go on."""
+    faults: dict[str, TrainingError] = {}
+    open_ = dict(ranges)
+    for name, found in ranges.items():
+        try:
+            expired_ranges(client, found, timeout=_TIMEOUT)
+        except KafkaUnavailableError:
+            raise
+        except KafkaError as error:
+            faults[name] = TrainingError("topic-unreadable", f"{error}; {_ADVICE}")
+            del open_[name]
+    if open_ and faults:
+        faults.update(_gone(client, open_))
+    return faults
 
 
 def _one_by_one(
@@ -184,8 +208,7 @@ def _one_by_one(
                 "training.window or training.records, or give the trainer more memory",
             )
         except KafkaError as error:
-            advice = "the trainer needs the right Read on the topic"
-            results[name] = TrainingError("topic-unreadable", f"{error}; {advice}")
+            results[name] = TrainingError("topic-unreadable", f"{error}; {_ADVICE}")
     return results
 
 

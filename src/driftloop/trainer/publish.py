@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError as ClientError
 
 from driftloop.errors import DeliveryError, KafkaError
 from driftloop.kafka import codes
+from driftloop.kafka.rights import Right, denied, is_denial, missing
 from driftloop.logs import client_logger
 from driftloop.trainer import metrics
 
@@ -79,6 +80,32 @@ class Publisher:
                 return self._patiently(partial(self._producer.init_transactions, _CALL_SECONDS))
             except _HungError:
                 _log.warning("trainer.client_hangs", instance=self._instance)
+            except KafkaException as error:
+                self._refuse_id(error.args[0])
+                raise
+
+    def _refuse_id(self, cause: ClientError) -> None:
+        """Raise where the transactional id may not be used.
+
+        Raises:
+            KafkaError: A right is missing; names it.
+        """
+        if cause.code() == ClientError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+            what = f"transactional id {self._instance}"
+            raise KafkaError(denied(what, "Write")) from None
+
+    def _refuse_topics(self, cause: ClientError, topics: Collection[str]) -> None:
+        """Raise for a transaction that was refused; the broker does not say for which topic.
+
+        Raises:
+            KafkaError: A right is missing; names it.
+        """
+        if cause.code() == ClientError.GROUP_AUTHORIZATION_FAILED:
+            raise KafkaError(denied("the trainer's group", "Read"))
+        self._refuse_id(cause)
+        rights = [Right("topic", topic, "Write") for topic in sorted(topics)]
+        for one in missing(self._client, rights):
+            raise KafkaError(denied(f"topic {one.name}", "Write"))
 
     def _connect(self) -> Producer:
         return Producer(
@@ -114,6 +141,7 @@ class Publisher:
         Raises:
             FencedError: Another trainer has the same instance name.
             RenewedError: Look whether the messages are there, then try again.
+            KafkaError: A right is missing; names it.
         """
         try:
             return self._attempt(messages, offsets, consumer)
@@ -148,7 +176,11 @@ class Publisher:
             metrics.PRODUCE_ERRORS.labels(cause.name()).inc()
             _log.warning("trainer.transaction_failed", error=cause.name(), why=cause.str())
             if cause.txn_requires_abort():
-                return self._abort()
+                if is_denial(cause):  # a start aborts what is left of it
+                    self._refuse_topics(cause, {one.topic for one in messages})
+                self._abort()
+                return False
+            self._refuse_id(cause)
             self._recover(cause)
         return True
 
@@ -170,13 +202,12 @@ class Publisher:
                 self._producer.poll(0)
                 return
 
-    def _abort(self) -> bool:
+    def _abort(self) -> None:
         producer = self._producer
         try:
             self._patiently(lambda: producer.abort_transaction(_CALL_SECONDS))
         except KafkaException as error:
             self._recover(error.args[0])
-        return False
 
     def _recover(self, cause: ClientError) -> None:
         """After a fatal error: tell a rival from a transaction that the broker ended by itself."""

@@ -32,6 +32,7 @@ from driftloop.errors import KafkaError, KafkaUnavailableError, StoreUnavailable
 from driftloop.heartbeat import Heartbeat
 from driftloop.kafka import codes
 from driftloop.kafka.groups import group_members
+from driftloop.kafka.rights import denied, require, roles_of
 from driftloop.kafka.topics import driftloop_topics, ensure_topics, partition_counts
 from driftloop.logs import client_logger
 from driftloop.settings import Settings
@@ -306,14 +307,12 @@ class TrainerService:
                 _log.warning("trainer.consumer_error", error=error.name(), why=error.str())
                 self._look_for_rival()
                 return False
-            elif error.fatal() or error.code() in (
-                ClientError.TOPIC_AUTHORIZATION_FAILED,
-                ClientError.GROUP_AUTHORIZATION_FAILED,
-            ):
-                raise KafkaError(
-                    f"topic {self._topics.retrain}, group {self._settings.trainer.group}: "
-                    f"{error.str()}: the trainer needs the right Read on both"
-                )
+            elif error.code() == ClientError.TOPIC_AUTHORIZATION_FAILED:
+                raise KafkaError(denied(f"topic {self._topics.retrain}", "Read"))
+            elif error.code() == ClientError.GROUP_AUTHORIZATION_FAILED:
+                raise KafkaError(denied(f"group {self._settings.trainer.group}", "Read"))
+            elif error.fatal():
+                raise KafkaError(f"topic {self._topics.retrain}: {error.str()}")
             else:
                 _log.warning("trainer.consumer_error", error=error.name(), why=error.str())
             return True
@@ -511,7 +510,9 @@ class TrainerService:
         """See that the topics are there; how many partitions each has."""
         names = [self._topics.retrain, self._topics.models, self._topics.trainings]
         if self._topics.create:
-            ensure_topics(self._client, driftloop_topics(self._topics))
+            roles = roles_of("trainer", self._settings)
+            ensure_topics(self._client, driftloop_topics(self._topics, roles))
+        require(self._client, "trainer", self._settings)
         counts = partition_counts(self._client, names)
         missing = [name for name in names if name not in counts]
         if missing:
