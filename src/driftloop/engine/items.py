@@ -56,6 +56,7 @@ class ControlItem(NamedTuple):
         topic: Where it came from.
         partition: Its partition.
         offset: Its offset.
+        trace: The event's ``traceparent``; empty where it has none.
     """
 
     key: str
@@ -63,6 +64,7 @@ class ControlItem(NamedTuple):
     topic: str
     partition: int
     offset: int
+    trace: str = ""
 
 
 class Outgoing(NamedTuple):
