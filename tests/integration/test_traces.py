@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +21,10 @@ def stack() -> Iterator[ExitStack]:
     with ExitStack() as made:
         yield made
 
+
+IDS = ("event_id", "request_id")
+ABOUT_A_STREAM = ("retrain_", "request_", "version_", "order_", "trial_", "candidate_", "load_")
+"""What log lines begin with, behind their part, that are about a stream and an event of it."""
 
 ORDER = ["decide retrain", "wait", "train", "load", "fit", "gate", "fit again", "store"]
 PUBLISHED = ["publish model.published", "publish training.finished"]
@@ -92,3 +97,16 @@ def test_a_trace_runs_from_the_decision_to_the_first_prediction(
     assert named["train"].attributes["driftloop.outcome"] == "published"
     assert named["first prediction"].attributes["driftloop.version"] == version.version
     assert {one.attributes["driftloop.stream"] for one in (root, named["train"])} == {stream}
+
+    # The log follows one id through all parts, and every line about a stream names it.
+    lines = [json.loads(line) for line in rig.log.read_text().splitlines() if line[:1] == "{"]
+    followed = [one["event"] for one in lines if request.id in map(one.get, IDS)]
+    assert followed == [
+        "monitor.retrain_requested",
+        "trainer.request_finished",
+        "scorer.version_serves",
+    ]
+    for line in lines:
+        about_one = line["event"].split(".")[1].startswith(ABOUT_A_STREAM)
+        assert not about_one or line["stream"] == stream, line
+        assert not about_one or line["event_id"], line

@@ -136,7 +136,14 @@ class ScoreLogic(StatefulBatchLogic[Item, Outgoing, State]):
         try:
             scored, letters = self._scorer.score(batch, model)
         except DriftloopError as error:
-            _log.error("scorer.cannot_predict", stream=self._stream, error=str(error))
+            serving = follower.serving
+            _log.error(
+                "scorer.cannot_predict",
+                stream=self._stream,
+                event_id=serving.id if serving else None,
+                version=serving.version if serving else None,
+                error=str(error),
+            )
             model = None
             scored, letters = self._scorer.score(batch, None)
         metrics.RECORDS.inc(len(scored))

@@ -184,6 +184,7 @@ class VersionFollower:
             "scorer.load_failed",
             stream=self._stream,
             event_id=event.id,
+            request_id=event.request_id,
             version=event.version,
             error=str(error) if known else repr(error),
             attempt=self._attempts,

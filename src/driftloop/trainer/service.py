@@ -478,6 +478,7 @@ class TrainerService:
                 outcome=one.finished.outcome,
                 reason=one.finished.reason,
                 version=one.finished.version,
+                model_id=one.published.id if one.published else None,
             )
         self._report(kept, seconds)
 

@@ -38,11 +38,8 @@ from driftloop.trainer.load import load as load_ranges
 from driftloop.trainer.memory import available, is_refusal
 from driftloop.trainer.outcomes import finish
 from driftloop.trainer.plugins import PluginJob, PluginPool
-<<<<<<< HEAD
 from driftloop.trainer.shelf import Shelf, Store
-=======
 from driftloop.trainer.spans import Step, timed
->>>>>>> 0b23cbc (Trace a retrain from its decision to the first prediction by OpenTelemetry)
 from driftloop.trainer.train import fit_each
 
 _GROUP, _GROUP_SHARE = 256, 4
