@@ -54,7 +54,7 @@ def test_it_is_ready_only_once_it_has_caught_up(
         MonitorRig(tmp_path, kafka_bootstrap, monitor="[telemetry]\nready_lag = 0\n")
     )
     stream = rig.make("streams.a")
-    rig.produce(stream, [*jumping(300), b"{", b"[]"])
+    rig.produce(stream, [*jumping(300), b"{", b"}"])
     port = free_port()
     rig.start("--metrics", f":{port}")
     until_ready(rig, port)

@@ -20,7 +20,7 @@ ERRORS = Counter(
     "Failed operations: `unavailable` (it cannot be read or written), `not-found`, `corrupted`.",
     ["operation", "kind"],
 )
-for _operation in ("load", "save", "probe", "reach"):
+for _operation in ("load", "save", "probe", "reach", "expect"):
     for _named in ("unavailable", "not-found", "corrupted"):
         ERRORS.labels(_operation, _named)  # from 0 on: the first one is an increase too
 
