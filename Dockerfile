@@ -18,16 +18,16 @@ COPY src ./src
 # With safetensors: it compares new versions with their parents (training.watch).
 FROM build AS build-monitor
 RUN uv pip install --no-cache --python /opt/driftloop/bin/python --constraint constraints.txt \
-    ".[scorer]"
+    ".[scorer,otel]"
 
 FROM build AS build-scorer
 RUN uv pip install --no-cache --python /opt/driftloop/bin/python --constraint constraints.txt \
-    ".[scorer]"
+    ".[scorer,otel]"
 
 FROM build AS build-trainer
 ARG TORCH_BACKEND=cpu
 RUN uv pip install --no-cache --python /opt/driftloop/bin/python --constraint constraints.txt \
-    --torch-backend "${TORCH_BACKEND}" ".[trainer]"
+    --torch-backend "${TORCH_BACKEND}" ".[trainer,otel]"
 
 FROM build AS build-demo
 RUN uv pip install --no-cache --python /opt/driftloop/bin/python --constraint constraints.txt \

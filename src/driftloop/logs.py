@@ -22,21 +22,33 @@ def client_logger() -> logging.Logger:
 
     They become events ``kafka.client`` of the log that `configure` sets up.
     """
-    logger = logging.getLogger(_CLIENT)
+    return forward(_CLIENT, "kafka.client")
+
+
+def forward(name: str, event: str, level: int = logging.NOTSET) -> logging.Logger:
+    """Let the lines of a library's logger become events of our log.
+
+    Args:
+        name: Of the logger, as ``opentelemetry``.
+        event: What the events are called.
+        level: Least level that is forwarded.
+    """
+    logger = logging.getLogger(name)
     logger.propagate = False
     if not logger.handlers:
-        logger.addHandler(_ClientLines())
+        logger.addHandler(_ClientLines(event, level))
     return logger
 
 
 class _ClientLines(logging.Handler):
-    """Turns librdkafka's lines into key-value lines, those that differ in figures alone seldom.
+    """Turns a client's lines into key-value lines, those that differ in figures alone seldom.
 
-    While no broker answers, clients write twenty lines a second.
+    While no broker answers, Kafka's clients write twenty lines a second.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, event: str, level: int) -> None:
+        super().__init__(level)
+        self._event = event
         self._seen: dict[str, tuple[float, int]] = {}  # when the last was shown, and how many not
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -53,7 +65,7 @@ class _ClientLines(logging.Handler):
         self._seen[kind] = (now, 0)
         suppressed = {"suppressed": more} if more else {}
         structlog.get_logger(_CLIENT).log(
-            record.levelno, "kafka.client", message=message, **suppressed
+            record.levelno, self._event, message=message, **suppressed
         )
 
 

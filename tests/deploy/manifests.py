@@ -24,12 +24,16 @@ def objects(folder: Path) -> list[Object]:
     """
     kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
     found: list[Object] = []
-    for name in kustomization["resources"]:
+    for name in kustomization.get("resources", []):
         path = folder / name
         if path.is_dir():
             found += objects(path)
         else:
             found += [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if one]
+    labels = kustomization.get("generatorOptions", {})
+    found += [
+        _generated(folder, one, labels) for one in kustomization.get("configMapGenerator", [])
+    ]
     tags = {one["name"]: one["newTag"] for one in kustomization.get("images", [])}
     found = [_tagged(one, tags) for one in found]
     for patch in kustomization.get("patches", []):
@@ -43,6 +47,19 @@ def objects(folder: Path) -> list[Object]:
         for operation in yaml.safe_load(patch["patch"]):
             _add(hit[0], operation)
     return found
+
+
+def _generated(folder: Path, generator: Object, options: Object) -> Object:
+    assert options["disableNameSuffixHash"] is True
+    data = {}
+    for one in generator["files"]:
+        name, _, file = one.rpartition("=")
+        assert ".." not in file, "kustomize reads no file outside its folder"
+        data[name or Path(file).name] = (folder / file).read_text(encoding="utf-8")
+    labels = generator.get("options", {}).get("labels")
+    about = {"name": generator["name"], "namespace": generator["namespace"]}
+    about |= {"labels": labels} if labels else {}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": data}
 
 
 def _tagged(one: Object, tags: dict[str, str]) -> Object:

@@ -43,9 +43,6 @@ def _commands() -> Iterator[tuple[str, list[str]]]:
                 place = f"k8s {folder} {container['name']}"
                 entrypoint = container.get("command", ["driftloop"])
                 yield place, [*entrypoint, *container.get("args", [])]
-                for probe in PROBES:
-                    if probe in container:
-                        yield f"{place} {probe}", container[probe]["exec"]["command"]
 
 
 COMMANDS = dict(_commands())
@@ -61,9 +58,9 @@ def test_driftloop_knows_the_command_and_each_of_its_options(place: str) -> None
 
 
 def test_other_commands_are_those_of_the_images() -> None:
-    """Kafka's own, which its image holds."""
+    """Kafka's own, and BusyBox's wget in those of Prometheus and Grafana."""
     others = {words[0] for words in COMMANDS.values() if words[0] != "driftloop"}
-    assert others == {"/opt/kafka/bin/kafka-broker-api-versions.sh"}
+    assert others == {"/opt/kafka/bin/kafka-broker-api-versions.sh", "wget"}
 
 
 def test_each_part_is_probed_by_its_own_heartbeat() -> None:
@@ -73,17 +70,56 @@ def test_each_part_is_probed_by_its_own_heartbeat() -> None:
             assert words[2] in place
 
 
-def test_every_part_in_kubernetes_is_probed() -> None:
+def test_every_part_in_kubernetes_is_probed_where_it_serves() -> None:
+    paths = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
     for one in objects(K8S / "base"):
         for container in pod_spec(one).get("containers", []):
-            assert set(PROBES) <= set(container)
+            ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+            arguments = container["args"]
+            where = arguments[arguments.index("--metrics") + 1]
+            assert where == f"0.0.0.0:{ports['metrics']}"
+            for probe in PROBES:
+                assert container[probe]["httpGet"] == {"path": paths[probe], "port": "metrics"}
+
+
+def test_prometheus_scrapes_each_part_where_it_serves() -> None:
+    services = compose()["services"]
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
+    jobs = {
+        one["job_name"]: one["static_configs"][0]["targets"] for one in config["scrape_configs"]
+    }
+    for part in ("monitor", "trainer", "scorer"):
+        command = services[part]["command"]
+        port = command[command.index("--metrics") + 1].removeprefix("0.0.0.0:")
+        assert jobs[f"driftloop-{part}"] == [f"{part}:{port}"]
+    mounted = {one["target"] for one in services["prometheus"]["configs"]}
+    assert set(config["rule_files"]) < mounted
+
+
+def test_prometheus_finds_the_pods_of_each_part_by_their_labels() -> None:
+    """As its relabelling rules say: kept by name and port, their job by component."""
+    config = yaml.safe_load((ROOT / "deploy/prometheus/kubernetes.yml").read_text("utf-8"))
+    (scraped,) = config["scrape_configs"]
+    assert scraped["kubernetes_sd_configs"][0]["namespaces"]["names"] == ["driftloop"]
+    rules = {rule["source_labels"][0]: rule for rule in scraped["relabel_configs"]}
+    prefix = "__meta_kubernetes_pod_label_app_kubernetes_io_"
+    assert rules[f"{prefix}name"]["regex"] == "driftloop"
+    assert rules["__meta_kubernetes_pod_container_port_name"]["regex"] == "metrics"
+    assert rules[f"{prefix}component"]["replacement"] == "driftloop-$1"
+    for one in objects(K8S / "base"):
+        if pod_spec(one):
+            labels = one["spec"]["template"]["metadata"]["labels"]
+            assert labels["app.kubernetes.io/name"] == "driftloop"
+            assert labels["app.kubernetes.io/component"] in {"monitor", "trainer", "scorer"}
 
 
 def test_images_are_those_that_the_dockerfile_builds() -> None:
     targets = set(dockerfile())
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     for name, service in compose()["services"].items():
-        if name != "kafka":
+        if "build" not in service:
+            assert name in {"kafka", "prometheus", "grafana"}
+        else:
             assert service["build"]["target"] == name
             assert name in targets
             assert service["image"] == f"driftloop/{name}:{version}"

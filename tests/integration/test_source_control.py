@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 
 from driftloop.engine import ControlItem, ControlSource
 from driftloop.kafka.producer import CheckedProducer
-from driftloop.messages import Command, encode
+from driftloop.messages import Command, encode, new_traceparent
 from driftloop.records import DeadLetter
 from tests.integration.engine_rig import Running, until
 
@@ -54,7 +54,8 @@ def test_events_tombstones_and_dead_letters_come_in_order_and_once(
         producer.produce(topic, encode(command(3)))
     with Running(control_flow(kafka_bootstrap, [topic], found), recovery=tmp_path):
         until(lambda: len(found) == 6, "six items")
-    assert found[0] == ControlItem("s", command(1), topic, 0, 0)
+    first = command(1)
+    assert found[0] == ControlItem("s", first, topic, 0, 0, new_traceparent(first.id))
     assert found[1] == ControlItem("s", None, topic, 0, 1)
     letters = found[2:5]
     assert all(isinstance(letter, DeadLetter) for letter in letters)

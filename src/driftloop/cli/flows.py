@@ -25,6 +25,7 @@ from driftloop.settings import Settings, load_settings
 from driftloop.settings.base import is_address
 from driftloop.settings.kinds import unknown_kinds
 from driftloop.settings.load import FILE_VARIABLE
+from driftloop.telemetry.tracing import configure as configure_tracing
 
 LOOPBACK = "127.0.0.1"
 _ANSWER_SECONDS = 15.0
@@ -155,7 +156,7 @@ def _refuse(option: str, rule: str) -> NoReturn:
 
 
 def serve(where: str, part: PartName, settings: Settings, processes: int = 1) -> None:
-    """Serve this process's metrics and probes at ``HOST:PORT``, or nowhere for an empty text.
+    """Let this process tell of itself: reports, traces, and metrics and probes at ``HOST:PORT``.
 
     Args:
         where: As ``--metrics`` gives it; empty for what the settings say.
@@ -166,12 +167,14 @@ def serve(where: str, part: PartName, settings: Settings, processes: int = 1) ->
 
     Raises:
         typer.BadParameter: The text has another form, or nothing can listen there.
+        DriftloopError: Traces are wanted, and OpenTelemetry is not installed.
     """
     where = where or settings.telemetry.metrics
     if processes > 1:
         os.environ[_PART_VARIABLE] = part
     else:
         start_reporting(part, settings)
+        configure_tracing(settings.telemetry.otlp_endpoint, part)
     if not where:
         return
     if not is_address(where if where.rpartition(":")[0] else f"localhost{where}"):
@@ -197,7 +200,9 @@ def begin(number: int) -> None:
     """
     logs.configure()
     if (part := os.environ.get(_PART_VARIABLE)) in {"monitor", "scorer"}:
-        start_reporting(cast("PartName", part), load_settings(), number)
+        settings = load_settings()
+        start_reporting(cast("PartName", part), settings, number)
+        configure_tracing(settings.telemetry.otlp_endpoint, part)
     text = os.environ.get(_SERVE_VARIABLE)
     if text is None:
         return

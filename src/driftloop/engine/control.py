@@ -18,6 +18,7 @@ from driftloop.engine.items import ControlItem, StreamBatch
 from driftloop.engine.source import StreamPart, StreamSource
 from driftloop.errors import MessageError
 from driftloop.messages import Event, decode
+from driftloop.messages.envelope import header
 from driftloop.records import DeadLetter
 
 Admit = Callable[[Event, Message], tuple[str, str] | None]
@@ -112,7 +113,9 @@ def read_event(
     else:
         refused = admit(event, message) if admit is not None and event is not None else None
         if refused is None:
-            return ControlItem(stream, event, topic, partition, offset)
+            headers: Any = message.headers()
+            trace = header(headers, "traceparent")
+            return ControlItem(stream, event, topic, partition, offset, trace)
         why = refused
     return DeadLetter(topic, partition, offset, message.timestamp()[1], key, value, *why)
 

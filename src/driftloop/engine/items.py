@@ -57,6 +57,7 @@ class ControlItem(NamedTuple):
         topic: Where it came from.
         partition: Its partition.
         offset: Its offset.
+        trace: The event's ``traceparent``; empty where it has none.
     """
 
     key: str
@@ -64,6 +65,7 @@ class ControlItem(NamedTuple):
     topic: str
     partition: int
     offset: int
+    trace: str = ""
 
 
 class Outgoing(NamedTuple):

@@ -7,7 +7,12 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Histogram
 
-from driftloop.errors import ArtifactCorruptedError, ArtifactNotFoundError, StoreError
+from driftloop.errors import (
+    ArtifactCorruptedError,
+    ArtifactNotFoundError,
+    StoreError,
+    StoreUnavailableError,
+)
 
 SECONDS = Histogram(
     "driftloop_store_operation_seconds",
@@ -17,9 +22,12 @@ SECONDS = Histogram(
 )
 ERRORS = Counter(
     "driftloop_store_errors",
-    "Failed operations: `unavailable` (it cannot be read or written), `not-found`, `corrupted`.",
+    "Failed operations: `unavailable` (the store is away), `refused`, `not-found`, `corrupted`.",
     ["operation", "kind"],
 )
+for _operation in ("load", "save", "probe", "reach", "expect"):
+    for _named in ("unavailable", "refused", "not-found", "corrupted"):
+        ERRORS.labels(_operation, _named)  # from 0 on: the first one is an increase too
 
 
 @contextmanager
@@ -33,7 +41,12 @@ def measured(operation: str) -> Iterator[None]:
         raise
 
 
+_KINDS: tuple[tuple[type[StoreError], str], ...] = (
+    (StoreUnavailableError, "unavailable"),
+    (ArtifactNotFoundError, "not-found"),
+    (ArtifactCorruptedError, "corrupted"),
+)
+
+
 def _kind(error: StoreError) -> str:
-    if isinstance(error, ArtifactNotFoundError):
-        return "not-found"
-    return "corrupted" if isinstance(error, ArtifactCorruptedError) else "unavailable"
+    return next((name for kind, name in _KINDS if isinstance(error, kind)), "refused")

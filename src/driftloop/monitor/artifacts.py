@@ -165,7 +165,13 @@ def _predictor(artifact: ModelArtifact, profile: Profile) -> Answer:
         try:
             return predict(artifact, rows.x, rows.categories, rows.feature_times)
         except PluginError as error:  # no evidence for or against it; the stream goes on
-            _log.warning("monitor.artifact_cannot_predict", error=str(error))
+            _log.warning(
+                "monitor.artifact_cannot_predict",
+                stream=artifact.stream,
+                request_id=artifact.request_id,
+                version=artifact.version,
+                error=str(error),
+            )
             classes = (len(artifact.classes),) if artifact.task == "multiclass" else ()
             return np.full((len(rows), *classes), np.nan)
 

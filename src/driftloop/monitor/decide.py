@@ -9,7 +9,7 @@ import structlog
 
 from driftloop.detection.outputs import StateChanged
 from driftloop.detection.stream import GONE
-from driftloop.messages import Event, RetrainRequested
+from driftloop.messages import Event, RetrainRequested, VersionOrdered
 from driftloop.monitor import metrics
 from driftloop.monitor.items import ForFleet, Judged
 from driftloop.monitor.stateful import StreamLogic
@@ -30,6 +30,16 @@ def log_requests(events: Iterable[Event]) -> None:
                 reason=event.reason,
                 policy=event.policy,
                 version=event.current_version,
+            )
+        elif isinstance(event, VersionOrdered):
+            _log.info(
+                "monitor.version_ordered",
+                stream=event.stream,
+                event_id=event.id,
+                request_id=event.request_id,
+                action=event.action,
+                reason=event.reason,
+                version=event.version,
             )
 
 

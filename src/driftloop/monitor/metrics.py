@@ -42,5 +42,9 @@ TRIALS = Counter("driftloop_monitor_trials", "Trials that ended.", ["kind", "ver
 FAILURES = Counter(
     "driftloop_monitor_stream_failures", "Streams begun anew after an unexpected error.", ["step"]
 )
+# From 0 on, so that the first one is an increase too: alerts look at these.
+for _step in ("track", "test", "referee", "decide", "fleet"):
+    FAILURES.labels(_step)
+ORDERS.labels("rollback", "live-losses")
 OVERVIEW = Overview()
 REGISTRY.register(OVERVIEW)

@@ -91,6 +91,7 @@ class RefereeLogic(StreamLogic):
             _log.info(
                 "monitor.trial_ended",
                 stream=state.name.stream,
+                request_id=one.trial.request_id,
                 kind=one.trial.kind,
                 version=one.trial.version,
                 against=one.trial.against,

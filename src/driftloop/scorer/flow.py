@@ -83,7 +83,7 @@ class ScoreLogic(StatefulBatchLogic[Item, Outgoing, State]):
                 follower = self._open(item.key)
                 if item.offset > self._after:
                     self._after = -1
-                    follower.offer(item.event)
+                    follower.offer(item.event, item.trace)
         return out, StatefulBatchLogic.RETAIN
 
     def on_notify(self) -> tuple[Iterable[Outgoing], bool]:
@@ -130,16 +130,27 @@ class ScoreLogic(StatefulBatchLogic[Item, Outgoing, State]):
             return []
         if self._scorer is None:
             self._scorer = RecordScorer(route.profile)
-        model = self._open(route.stream).model()
+        follower = self._open(route.stream)
+        model = follower.model()
+        began = time.time_ns()
         try:
             scored, letters = self._scorer.score(batch, model)
         except DriftloopError as error:
-            _log.error("scorer.cannot_predict", stream=self._stream, error=str(error))
+            serving = follower.serving
+            _log.error(
+                "scorer.cannot_predict",
+                stream=self._stream,
+                event_id=serving.id if serving else None,
+                version=serving.version if serving else None,
+                error=str(error),
+            )
             model = None
             scored, letters = self._scorer.score(batch, None)
         metrics.RECORDS.inc(len(scored))
         if model is None:
             metrics.UNPREDICTED.inc(len(scored))
+        elif scored:
+            follower.predicted(len(scored), began)
         out = [Outgoing(route.stream, key, value, []) for key, value in scored]
         return out + [dead_letter(letter, self._shared.dlq) for letter in letters]
 

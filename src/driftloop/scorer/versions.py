@@ -7,6 +7,7 @@ the old version stays; or, while the store is away, until it is back.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 
@@ -16,6 +17,7 @@ from driftloop.errors import DriftloopError, StoreUnavailableError
 from driftloop.messages import ModelPublished
 from driftloop.models import ModelArtifact
 from driftloop.scorer import metrics
+from driftloop.telemetry.tracing import below, record, tracing
 
 ATTEMPTS = 5
 FIRST_DELAY, DOUBLINGS = 0.5, 6
@@ -51,6 +53,9 @@ class VersionFollower:
         self._attempts = 0
         self._retry_at: float | None = None
         self._in_use = False
+        self._trace = ""  # of what is on its way
+        self._first = ""  # of what serves and has not predicted yet
+        self._began_ns = 0
         self._then: ModelPublished | None = None
 
     def restore(self, serving: ModelPublished | None, coming: ModelPublished | None) -> None:
@@ -63,17 +68,21 @@ class VersionFollower:
             return self.coming, self._then
         return self.serving, self.coming
 
-    def offer(self, event: ModelPublished | None) -> None:
+    def offer(self, event: ModelPublished | None, trace: str = "") -> None:
         """Take a new version in; None retires the stream's model.
 
         A stream whose records were never seen here loads nothing: its model waits for them.
+
+        Args:
+            event: The version.
+            trace: Its ``traceparent``, where its way is to be followed.
         """
         if self._then is not None and event is not None:
             self._then = event
             return
         self.settle()  # what is loaded already may still be the last that is good
         self._future, self._retry_at, self._attempts, self._then = None, None, 0, None
-        self.coming = event
+        self.coming, self._trace = event, trace
         if event is None:
             self.serving, self._model = None, None
         elif self._in_use:
@@ -110,8 +119,14 @@ class VersionFollower:
             self._model, self.serving, self.coming = future.result(), event, None
             metrics.SWAPS.inc()
             _log.info(
-                "scorer.version_serves", stream=self._stream, version=event.version, before=old
+                "scorer.version_serves",
+                stream=self._stream,
+                event_id=event.id,
+                request_id=event.request_id,
+                version=event.version,
+                before=old,
             )
+            self._note_loaded(event)
             return True
         self._failed(event, error)
         return False
@@ -130,7 +145,28 @@ class VersionFollower:
             return
         self._retry_at = None
         self._attempts += 1
+        self._began_ns = time.time_ns()
         self._future = self._executor.submit(self._load, event.uri, event.sha256)
+
+    def predicted(self, records: int, start_ns: int) -> None:
+        """Records were predicted by what serves: the first ones end the trace of its version."""
+        trace, self._first = self._first, ""
+        if trace and self.serving is not None:
+            about = {**_about(self.serving), "driftloop.records": records}
+            record("first prediction", parent=trace, start_ns=start_ns, attributes=about)
+
+    def _note_loaded(self, event: ModelPublished) -> None:
+        """Tell the trace of the version that it was loaded; its first prediction follows."""
+        trace, self._trace = self._trace, ""
+        self._first = below(trace) if tracing() else ""
+        if self._first:
+            record(
+                "load model",
+                parent=trace,
+                own=self._first,
+                start_ns=self._began_ns,
+                attributes=_about(event),
+            )
 
     def _wait(self) -> None:
         if self._future is not None:
@@ -147,6 +183,8 @@ class VersionFollower:
             30 if self._retry_at is not None else 40,
             "scorer.load_failed",
             stream=self._stream,
+            event_id=event.id,
+            request_id=event.request_id,
             version=event.version,
             error=str(error) if known else repr(error),
             attempt=self._attempts,
@@ -155,3 +193,12 @@ class VersionFollower:
         )
         if self._retry_at is None:
             self.coming = None
+
+
+def _about(event: ModelPublished) -> dict[str, str | int | None]:
+    return {
+        "driftloop.stream": event.stream,
+        "driftloop.version": event.version,
+        "driftloop.event_id": event.id,
+        "driftloop.request_id": event.request_id,
+    }

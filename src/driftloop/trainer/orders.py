@@ -191,7 +191,13 @@ class Desk:
         except StoreUnavailableError:
             raise  # the round is given back
         except (StoreError, _Refused) as error:
-            _log.error("trainer.rollback_failed", stream=order.stream, why=str(error))
+            _log.error(
+                "trainer.rollback_failed",
+                stream=order.stream,
+                event_id=order.id,
+                request_id=order.request_id,
+                why=str(error),
+            )
             now_ms = self._now_ms()
             return [switches.ended(order, "failed", "rollback-failed", str(error), now_ms)]
         published = switches.restored(order, artifact, place, current, self._now_ms())

@@ -37,7 +37,7 @@ from driftloop.kafka.topics import driftloop_topics, ensure_topics, partition_co
 from driftloop.logs import client_logger
 from driftloop.settings import Settings
 from driftloop.telemetry.readiness import READINESS
-from driftloop.trainer import publish
+from driftloop.trainer import publish, spans
 from driftloop.trainer.afterwards import Afterwards, versions
 from driftloop.trainer.batch import Round, Served, outgoing, serve, serve_orders
 from driftloop.trainer.gpu import watch as watch_gpu
@@ -431,6 +431,7 @@ class TrainerService:
             TopicPartition(self._topics.retrain, partition, offset)
             for partition, offset in plan.offsets.items()
         ]
+        publishing_ns = time.time_ns()
         if offsets:
             try:
                 if not publisher.publish(messages, offsets, consumer):
@@ -452,6 +453,7 @@ class TrainerService:
             observe_answers(served.answers, answered)
             if self._afterwards is not None:
                 self._afterwards.take(versions(kept, served.answers, answered))
+            spans.tell(tickets, kept, messages, time.monotonic() - round_.began, publishing_ns)
             self._tell(round_, kept)
         return True
 
@@ -475,6 +477,7 @@ class TrainerService:
                 outcome=one.finished.outcome,
                 reason=one.finished.reason,
                 version=one.finished.version,
+                model_id=one.published.id if one.published else None,
             )
         self._report(kept, seconds)
 

@@ -39,6 +39,7 @@ from driftloop.trainer.memory import available, is_refusal
 from driftloop.trainer.outcomes import finish
 from driftloop.trainer.plugins import PluginJob, PluginPool
 from driftloop.trainer.shelf import Shelf, Store
+from driftloop.trainer.spans import Step, timed
 from driftloop.trainer.train import fit_each
 
 _GROUP, _GROUP_SHARE = 256, 4
@@ -47,11 +48,12 @@ _log = structlog.get_logger(__name__)
 
 
 class Result(NamedTuple):
-    """What a request led to."""
+    """What a request led to, and by which steps."""
 
     request: RetrainRequested
     finished: TrainingFinished
     published: ModelPublished | None
+    steps: Sequence[Step] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -73,6 +75,7 @@ class _Task:
     error: TrainingError | None = None
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
 
     @property
     def going(self) -> bool:
@@ -176,13 +179,17 @@ class Trainer:
 
     def _serve(self, tasks: Sequence[_Task], check: Check) -> list[Result]:
         """Train what was loaded."""
-        self._each(tasks, self._prepare, check)
-        self._fit(tasks, check)
-        self._judge_all(tasks, check)
+        with timed(tasks, "fit"):
+            self._each(tasks, self._prepare, check)
+            self._fit(tasks, check)
+        with timed(tasks, "gate"):
+            self._judge_all(tasks, check)
         again = [task for task in tasks if task.going and _profile(task).training.refit]
-        self._each(again, self._prepare_again, check)
-        self._fit(again, check)
-        self._each(tasks, self._save, check)
+        with timed(again, "fit again"):
+            self._each(again, self._prepare_again, check)
+            self._fit(again, check)
+        with timed(tasks, "store"):
+            self._each(tasks, self._save, check)
         return [self._result(task) for task in tasks]
 
     def _each(self, tasks: Sequence[_Task], step: Callable[[_Task], None], check: Check) -> None:
@@ -217,7 +224,8 @@ class Trainer:
                 )
             else:
                 wanted[task.request.id] = Wanted(task.profile, task.request.data)
-        loaded = self._load_records(wanted, check) if wanted else {}
+        with timed(tasks, "load"):
+            loaded = self._load_records(wanted, check) if wanted else {}
         for task in tasks:
             found = loaded.get(task.request.id)
             if isinstance(found, TrainingError):
@@ -456,7 +464,7 @@ class Trainer:
             challenger=verdict.challenger if verdict else None,
             cost=self._cost(task) if task.fitted else None,
         )
-        return Result(request, finished, published)
+        return Result(request, finished, published, tuple(task.steps))
 
 
 def _split(task: _Task, rows: Columns) -> None:

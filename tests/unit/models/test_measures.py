@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from driftloop.errors import ArtifactNotFoundError, StoreError
+from driftloop.errors import ArtifactNotFoundError, StoreError, StoreUnavailableError
 from driftloop.models import ModelStore
 from driftloop.settings import StoreSettings
 
@@ -17,16 +17,21 @@ def _errors(operation: str, kind: str) -> float:
     return REGISTRY.get_sample_value("driftloop_store_errors_total", labels) or 0.0
 
 
-def test_what_is_missing_is_told_from_a_store_that_is_away(tmp_path: Path) -> None:
+def test_failures_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    missing, away = _errors("load", "not-found"), _errors("probe", "unavailable")
+    missing, refused = _errors("load", "not-found"), _errors("probe", "refused")
+    away = _errors("expect", "unavailable")
     count = {"operation": "load"}
     loads = REGISTRY.get_sample_value("driftloop_store_operation_seconds_count", count) or 0.0
     with pytest.raises(ArtifactNotFoundError):
         ModelStore(StoreSettings(uri=str(tmp_path))).load(f"{tmp_path}/nothing", "0" * 64)
     with pytest.raises(StoreError):
         ModelStore(StoreSettings(uri=str(tmp_path / "file" / "below"))).probe()
+    gone = tmp_path / "gone"
+    with pytest.raises(StoreUnavailableError):
+        ModelStore(StoreSettings(uri=str(gone))).expect([f"file://{gone}/s/v1"])
     assert _errors("load", "not-found") == missing + 1
-    assert _errors("probe", "unavailable") == away + 1
+    assert _errors("probe", "refused") == refused + 1
+    assert _errors("expect", "unavailable") == away + 1
     after = REGISTRY.get_sample_value("driftloop_store_operation_seconds_count", count)
     assert after == loads + 1
