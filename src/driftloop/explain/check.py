@@ -22,7 +22,7 @@ from driftloop.explain.replay import Window as Again
 from driftloop.explain.target import Target, window_of
 from driftloop.explain.trail import Trail
 from driftloop.messages import Evidence, OffsetRange, RetrainRequested, event_id
-from driftloop.policy.evidence import place
+from driftloop.policy.evidence import fleet_evidence, place
 from driftloop.settings import Profile
 
 NUMBERS = 100_000
@@ -135,7 +135,7 @@ class Checker:
             self._topic.name,
             self._name,
             self._profile,
-            control_events(self._trail, self._target.request),
+            control_events(self._trail),
             recorded_evidence(self._trail),
         )
         attempt = Attempt(replay, first)
@@ -146,7 +146,7 @@ class Checker:
             new = [many[seen:] for many, seen in zip(lists, looked, strict=True)]
             looked[:] = [len(many) for many in lists]
             for one in new[0]:
-                if one.id == self._decided.id:
+                if self._is_request(one):
                     attempt.request = one
             for window in new[1]:
                 if self._is_window(window):
@@ -160,6 +160,14 @@ class Checker:
 
         replay.run(self._rows(first), done)
         return attempt
+
+    def _is_request(self, one: RetrainRequested) -> bool:
+        decided = self._decided
+        if isinstance(decided, Evidence):
+            kind = f"fleet-{decided.decision}"
+            made = event_id(one.stream, one.profile_hash, kind, (one.id,))
+            return decided.kind == "fleet" and made == decided.id
+        return one.id == decided.id
 
     def _is_window(self, window: Again) -> bool:
         """Whether it is the window of the decision, as far as ranges tell."""
@@ -177,8 +185,13 @@ class Checker:
 
     def _pair(self, attempt: Attempt) -> tuple[RetrainRequested | Evidence, ...] | None:
         """What was recorded, and what came out, of what the stream itself decides."""
-        if attempt.request is not None and isinstance(self._decided, RetrainRequested):
-            return _own(self._decided), _own(attempt.request)
+        decided, request = self._decided, attempt.request
+        if request is not None and isinstance(decided, RetrainRequested):
+            return _own(decided), _own(request)
+        if request is not None and isinstance(decided, Evidence):
+            again = fleet_evidence(request, decided.decision, [], decided.closed_at)
+            own = [one for one in decided.results if one.family != "fleet"]
+            return msgspec.structs.replace(decided, results=own), again
         if attempt.evidence is not None:
             return self._decided, attempt.evidence
         return None

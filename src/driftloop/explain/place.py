@@ -34,25 +34,25 @@ def recorded_evidence(trail: Trail) -> dict[str, Recorded]:
     }
 
 
-def control_events(trail: Trail, request: RetrainRequested | None) -> list[Seen]:
+def control_events(trail: Trail) -> list[Seen]:
     """The events that the stream was given, placed as `driftloop.explain.replay` says.
 
     Args:
         trail: Events of the stream.
-        request: The request that is explained; its own command is placed by its records.
     """
-    own = None if request is None else command_of(request, trail)
+    led_to = _led_to(trail)
     windows = _loss_windows(trail)
     found: list[Seen] = []
     told: set[tuple[str, str]] = set()
     for one in trail.noted:
         event = one.event
         if isinstance(event, Command):
-            if own is not None and request is not None and event.id == own.id:
+            request = led_to.get(event.id)
+            if request is None:
+                found.append(Seen(event, one.at))
+            else:
                 last = max((OffsetRange.parse(text).last for text in request.data), default=-1)
                 found.append(Seen(event, one.at, last + 1, request.decided_at))
-            else:
-                found.append(Seen(event, one.at))
         elif isinstance(event, CandidateTrained | TrainingFinished):
             found.append(Seen(event, one.at))
         if isinstance(event, TrainingFinished) and event.outcome == "published":
@@ -60,6 +60,17 @@ def control_events(trail: Trail, request: RetrainRequested | None) -> list[Seen]
         if isinstance(event, ModelPublished) and (event.version, event.request_id) not in told:
             told.add((event.version, event.request_id))
             found.append(Seen(event, one.at, _first_record(event.version, one.at, windows)))
+    return found
+
+
+def _led_to(trail: Trail) -> dict[str, RetrainRequested]:
+    """The request that each command of a retrain led to."""
+    found = {}
+    for request in trail.of(RetrainRequested):
+        if request.reason == "command":
+            command = command_of(request, trail)
+            if command is not None:
+                found[command.id] = request
     return found
 
 

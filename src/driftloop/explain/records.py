@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from driftloop.kafka.contents import contents
 from driftloop.kafka.ranges import Place, offsets_of, read_ranges
 from driftloop.kafka.topics import partition_counts
 from driftloop.messages import OffsetRange
-from driftloop.records import Columns, Joiner, RecordDecoder
+from driftloop.records import Columns, RecordDecoder
 from driftloop.settings import Profile
 
 PIECE = 20_000
@@ -123,29 +123,18 @@ def read_rows(
             yield Rows(columns, stamps, topic.partitions, len(dead))
 
 
-def read_joined(
-    client: Mapping[str, Any],
-    ranges: Sequence[OffsetRange],
-    profile: Profile,
-    most: int,
-    keep: Callable[[Columns], Columns] = lambda rows: rows,
+def read_raw(
+    client: Mapping[str, Any], ranges: Sequence[OffsetRange], profile: Profile, most: int
 ) -> Columns:
-    """Complete records of some ranges, at most so many of each, joined.
+    """Records of some ranges, the first `most` offsets of each.
 
-    Args:
-        client: Client properties.
-        ranges: What to read; all of it is there.
-        profile: Their profile.
-        most: Offsets of each range, the first ones.
-        keep: Chooses rows before they are joined.
+    Raises:
+        KafkaError: They cannot be read.
     """
     decoder = RecordDecoder(profile)
     cut = [one._replace(last=min(one.last, one.first + most - 1)) for one in ranges]
     parts: dict[OffsetRange, Columns] = {}
     for piece, messages in read_ranges(client, cut, timeout=TIMEOUT):
         parts[piece], _ = decoder.decode(piece.topic, piece.partition, *contents(messages))
-    rows = [keep(parts[one]) for one in sorted(parts)]
-    if not rows:
-        return Columns.empty(profile)
-    joiner = Joiner(profile.join_capacity, 0)
-    return joiner.add(Columns.concatenate(rows))
+    rows = [parts[one] for one in sorted(parts)]
+    return Columns.concatenate(rows) if rows else Columns.empty(profile)
