@@ -41,6 +41,7 @@ _COMMANDS = {
         "Show a stream; or order something for it: retrain, snooze, pin, roll back.",
     ),
     "audit": ("driftloop.cli.audit", "List who ordered what, and what came of it."),
+    "explain": ("driftloop.cli.explain", "Say why a model was retrained, and check the decision."),
 }
 
 

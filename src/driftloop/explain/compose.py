@@ -5,14 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from driftloop.errors import DriftloopError, SettingsError
-from driftloop.explain.check import Attempt, Checker
+from driftloop.explain.attempt import Attempt
+from driftloop.explain.check import Checker
 from driftloop.explain.criteria_words import criteria_found
 from driftloop.explain.fleet import incident_rule
 from driftloop.explain.headline import about, headline
 from driftloop.explain.losses import loss_windows
 from driftloop.explain.model import Check, Explanation, Shift
 from driftloop.explain.policy_words import policy_words
-from driftloop.explain.records import Progress, Topic, read_rows, silent, topic_state
+from driftloop.explain.records import Progress, read_rows, silent, topic_state
 from driftloop.explain.reference import records_shift
 from driftloop.explain.story import fleet_then, steps, trained, worth
 from driftloop.explain.target import Target, belongs
@@ -24,9 +25,7 @@ SHORTEST = 8
 """Digits of an id that are enough to look for."""
 
 
-def explain(
-    settings: Settings, event_id: str, *, progress: Progress | None = None
-) -> Explanation:
+def explain(settings: Settings, event_id: str, *, progress: Progress | None = None) -> Explanation:
     """Explain an event by its id; nothing but Kafka need run.
 
     Args:
@@ -119,9 +118,11 @@ def tell(
     if target.evidence is not None and target.evidence.kind == "window":
         grounds = target.evidence.results or grounds
     training = None if request is None else trained(trail, request, profile.loss)
-    value = None if request is None else worth(trail, request, _outcome(training), profile.loss)
     version = decided.model_version if isinstance(decided, Evidence) else decided.current_version
     windows = loss_windows(target, trail, attempt)
+    value = None
+    if request is not None and training is not None:
+        value = worth(trail, request, training, windows, profile.loss)
     criteria = tuple(criteria_found(list(grounds), profile.loss))
     decision = "retrain" if request is not None else target.evidence.decision  # type: ignore[union-attr]
     return Explanation(
@@ -152,10 +153,6 @@ def tell(
 
 def _by_policy(target: Target) -> bool:
     return target.request is None or target.request.reason == "policy"
-
-
-def _outcome(training: object) -> str:
-    return str(getattr(training, "outcome", ""))
 
 
 def _profile(settings: Settings, asked: Event, target: Target) -> tuple[str, Profile]:

@@ -57,14 +57,19 @@ def _told(ground: Ground, about: str, loss: str) -> str:
     if ground.criterion.startswith("mlma-"):
         return _mlma(ground, about, loss)
     if ground.family == "schedule":
-        return f"The schedule: {_number(ground.statistic)} of {_number(ground.threshold)} ({ground.detail})."
+        due = f"{_number(ground.statistic)} of {_number(ground.threshold)}"
+        return f"The schedule: {due} ({ground.detail})."
     if ground.family == "policy":
         verdict = "drift is decided" if ground.rejected else "no drift is decided"
         level = "" if ground.threshold is None else f" against {ground.threshold:.2g}"
-        return f"All criteria together: {p_text(ground.p_value)}{level}, {verdict} ({ground.detail})."
+        return (
+            f"All criteria together: {p_text(ground.p_value)}{level}, {verdict} ({ground.detail})."
+        )
     if ground.detail.startswith(("signalled at", "the ")) and ground.n == 1:
-        read = ground.detail.rpartition("its ")[2] if "its " in ground.detail else "signal"
-        return f"The detector signalled at {ground.window[0]}; its {read} was {_number(ground.statistic)} there."
+        return (
+            f"The detector signalled at {ground.window[0]}; what it reads was "
+            f"{_number(ground.statistic)} there."
+        )
     return _tested(ground, about)
 
 
@@ -75,8 +80,12 @@ def _reducible(ground: Ground, loss: str) -> str:
     mode = ground.detail.partition(":")[0]
     saved = f"A newer model would have saved {_number(ground.effect)} of {name} a record"
     if mode == "test":
-        return f"{saved} in this window; {p_text(ground.p_value)} against {_number(ground.threshold)}."
-    over = "more" if ground.rejected or (ground.statistic or 0) > (ground.threshold or 0) else "less"
+        return (
+            f"{saved} in this window; {p_text(ground.p_value)} against {_number(ground.threshold)}."
+        )
+    over = (
+        "more" if ground.rejected or (ground.statistic or 0) > (ground.threshold or 0) else "less"
+    )
     text = (
         f"{saved}, {_number(ground.statistic)} since the version began or the last retrain that "
         f"saved nothing: {over} than a retrain costs, {_number(ground.threshold)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driftloop.explain.check import Attempt
+from driftloop.explain.attempt import Attempt
 from driftloop.explain.model import WindowPoint
 from driftloop.explain.target import Target
 from driftloop.explain.trail import Trail

@@ -255,6 +255,7 @@ class Worth:
         records: Records that were compared.
         rolled_back: Whether the version was taken back.
         dismissed: Whether a person called it a false alarm.
+        after: Mean loss of the new version's first windows, at most three, or null.
         told: In sentences.
     """
 
@@ -266,6 +267,7 @@ class Worth:
     records: int
     rolled_back: bool
     dismissed: bool
+    after: float | None
     told: tuple[str, ...]
 
 

@@ -57,15 +57,15 @@ def _due(policy: Policy, loss: str) -> list[str]:
         )
         return [f"Policy periodic: a retrain every {every}."]
     if kind == "detector":
-        return [
-            f"Policy detector: a retrain at the first window that closes after {policy.detector.name} has signalled."
-        ]
+        name = policy.detector.name
+        return [f"Policy detector: a retrain when a window closes after {name} has signalled."]
     if kind == "mlma":
-        return [
+        told = (
             "Policy mlma: the window's mean loss is tested against a reference that adapts and one "
             f"that does not ({policy.loss_test}, {policy.alpha_per_year:g} needless retrains a "
             "year at most); above either it asks for a retrain."
-        ]
+        )
+        return [told]
     if kind in VOTING:
         names = ", ".join(
             one.name if one.effect is None else f"{one.name} > {one.effect:g}"
@@ -77,10 +77,11 @@ def _due(policy: Policy, loss: str) -> list[str]:
             if kind == "multi-criteria"
             else ""
         )
-        return [
+        told = (
             f"Policy {kind}: {need} of the criteria {names} must speak for drift, combined by "
             f"{policy.combine}{also}."
-        ]
+        )
+        return [told]
     return [_reducible(policy, loss)]
 
 

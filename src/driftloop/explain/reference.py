@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from driftloop.errors import KafkaError
-from driftloop.explain.check import Attempt
+from driftloop.explain.attempt import Attempt
 from driftloop.explain.model import FeatureShift, Shift, Side
 from driftloop.explain.records import Topic, read_raw
 from driftloop.explain.shift import column_shifts, side
@@ -116,9 +116,7 @@ def _reference(
     )
     known = _loss_evidence(trail)
     if attempt is not None:
-        known += [
-            one.evidence for one in attempt.replay.windows if "loss" in one.evidence.metrics
-        ]
+        known += [one.evidence for one in attempt.replay.windows if "loss" in one.evidence.metrics]
     if named:
         ranges = named[0].reference
         same = next((one for one in known if one.window == ranges), None)
@@ -144,9 +142,7 @@ def _loss_evidence(trail: Trail) -> list[Evidence]:
     ]
 
 
-def _told(
-    before: Side, now: Side, columns: Sequence[FeatureShift], profile: Profile
-) -> list[str]:
+def _told(before: Side, now: Side, columns: Sequence[FeatureShift], profile: Profile) -> list[str]:
     name = loss_name(profile.loss)
     told = []
     if before.loss is not None and now.loss is not None:
@@ -156,7 +152,10 @@ def _told(
         )
         if now.baseline is not None:
             beside = "better" if now.loss < now.baseline else "no better"
-            text += f"; the last label alone would have {now.baseline:.4g}, so the model is {beside} than trivial"
+            text += (
+                f"; the last label alone would have {now.baseline:.4g}, so the model is {beside} "
+                "than trivial"
+            )
         told.append(f"{text}.")
     if before.bias is not None and now.bias is not None:
         told.append(_bias(before.bias, now.bias))

@@ -160,6 +160,9 @@ class Replay:
     def _feed(self, piece: Rows, done: Callable[[Replay], bool]) -> bool:
         columns, start = piece.columns, 0
         self._tracker.counters.dead_letters += piece.dead
+        if piece.partitions > 1 and self._fixed:  # no offset tells a place among several
+            self._loose = sorted([*self._loose, *self._fixed], key=lambda one: one.at)
+            self._fixed = []
         while start < len(columns):
             end = min(start + min(CHUNK, self._tracker.room), len(columns))
             while self._fixed and piece.partitions == 1:

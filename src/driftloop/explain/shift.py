@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from driftloop.explain.model import FeatureShift, Side
+from driftloop.plots.figures import percent
 from driftloop.records import Columns
 from driftloop.records.columns import Floats
 from driftloop.settings import Profile
@@ -162,7 +163,9 @@ def _category(
     distance = float(jensen_shannon_of_counts(*counts))
     change = {one: now[one] / n - then[one] / m for one in now | then}
     ranked = sorted(change, key=lambda one: (-abs(change[one]), str(one)))
-    told = ", ".join(f"{one} {then[one] / m:.0%} → {now[one] / n:.0%}" for one in ranked[:2])
+    told = ", ".join(
+        f"{one} {percent(then[one] / m)} → {percent(now[one] / n)}" for one in ranked[:2]
+    )
     shown = [one for one, _ in (now + then).most_common(NAMED)]
     rest = len(change) > len(shown)
     before = [then[one] / m for one in shown]
@@ -206,11 +209,11 @@ def _missing(new: Floats, old: Floats) -> str:
     rates = [float(np.mean(~np.isfinite(values))) if len(values) else 0.0 for values in (old, new)]
     if abs(rates[1] - rates[0]) < 0.005:
         return ""
-    return f"missing {rates[0]:.1%} → {rates[1]:.1%}"
+    return f"missing {100 * rates[0]:.1f} % → {100 * rates[1]:.1f} %"
 
 
 def _figure(value: float) -> str:
-    return f"{value:.3g}"
+    return f"{value:,.4g}"
 
 
 def _finite(value: float) -> float | None:

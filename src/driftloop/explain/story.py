@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from driftloop.explain.model import FleetThen, Step, Trained, Worth
+from driftloop.explain.model import FleetThen, Step, Trained, WindowPoint, Worth
 from driftloop.explain.trail import Trail
 from driftloop.messages import (
     CandidateTrained,
@@ -24,6 +24,9 @@ from driftloop.settings import Profile
 from driftloop.settings.base import milliseconds
 
 DAY_MS = 86_400_000
+
+FIRST = 3
+"""Windows of a new version that tell how it begins."""
 
 
 def fleet_then(trail: Trail, stream: str, name: str, profile: Profile, at: int) -> FleetThen:
@@ -47,11 +50,12 @@ def fleet_then(trail: Trail, stream: str, name: str, profile: Profile, at: int) 
     same_day = {one.stream for one in decided if one.decided_at // DAY_MS == at // DAY_MS}
     incident = _incident(trail, name, at)
     others = same_day - {stream}
-    told = [
+    ever = times(len({one.stream for one in requests}), "stream")
+    asked = (
         f"{times(len(same_day), 'stream')} of profile {name} asked for a retrain that day (UTC), "
-        f"{len(same_tick)} in the same tick of {_span(tick)}; "
-        f"{times(len({one.stream for one in requests}), 'stream')} ever did."
-    ]
+        f"{len(same_tick)} in the same tick of {_span(tick)}; {ever} ever did."
+    )
+    told = [asked]
     if not others:
         told.append("No other stream did: look for a cause in this stream.")
     if incident is None:
@@ -95,8 +99,8 @@ def trained(trail: Trail, request: RetrainRequested, loss: str) -> Trained:
         finished[-1] if finished else (candidates[-1] if candidates else None)
     )
     if last is None:
-        told = "No outcome is known: it waits in the trainer's queue, or no trainer runs."
-        return Trained("waiting", "", None, None, None, None, None, "", (told,))
+        nothing = "No outcome is known: it waits in the trainer's queue, or no trainer runs."
+        return Trained("waiting", "", None, None, None, None, None, "", (nothing,))
     tried = isinstance(last, CandidateTrained)
     outcome = "on trial" if isinstance(last, CandidateTrained) else last.outcome
     reason = "" if isinstance(last, CandidateTrained) else last.reason
@@ -156,8 +160,15 @@ def _gate(
     )
 
 
-def worth(trail: Trail, request: RetrainRequested, outcome: str, loss: str) -> Worth:
+def worth(
+    trail: Trail,
+    request: RetrainRequested,
+    training: Trained,
+    windows: Sequence[WindowPoint],
+    loss: str,
+) -> Worth:
     """Whether the retrain was worth it."""
+    outcome = training.outcome
     judged = [one for one in trail.of(RetrainJudged) if one.request_id == request.id]
     orders = [
         one
@@ -165,12 +176,17 @@ def worth(trail: Trail, request: RetrainRequested, outcome: str, loss: str) -> W
         if one.request_id == request.id and one.action == "rollback"
     ]
     dismissals = [
-        one
-        for one in trail.of(Command)
-        if one.action == "dismiss" and one.request_id == request.id
+        one for one in trail.of(Command) if one.action == "dismiss" and one.request_id == request.id
     ]
     told = []
     entry = judged[-1] if judged else None
+    after = _after(training.version, request.decided_at, windows)
+    if after is not None:
+        at = next((one.loss for one in windows if one.asked), None)
+        told.append(
+            f"In its first windows {training.version} has {loss_name(loss)} {after:.4g}"
+            + (f" ({change(after, at)} against the decision's window)." if at else ".")
+        )
     if entry is not None:
         told.append(_judged(entry, loss))
     elif outcome == "published":
@@ -188,8 +204,19 @@ def worth(trail: Trail, request: RetrainRequested, outcome: str, loss: str) -> W
         0 if entry is None else entry.records,
         bool(orders),
         bool(dismissals),
+        after,
         tuple(told),
     )
+
+
+def _after(version: str | None, decided_at: int, windows: Sequence[WindowPoint]) -> float | None:
+    """Mean loss of the first windows of a version."""
+    own = [
+        one.loss
+        for one in windows
+        if version is not None and one.version == version and one.at > decided_at
+    ][:FIRST]
+    return sum(own) / len(own) if own else None
 
 
 def _judged(entry: RetrainJudged, loss: str) -> str:

@@ -195,5 +195,3 @@ def _event(message: Message) -> Event | None:
 
 def _shared(one: str, other: str) -> int:
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(other))
-
-
