@@ -12,6 +12,7 @@ from driftloop.explain.model import Difference
 from driftloop.explain.place import (
     beginnings,
     control_events,
+    first_window,
     recorded_evidence,
     window_number,
 )
@@ -41,6 +42,7 @@ class Attempt:
     Attributes:
         replay: All of it.
         first: From where, by partition.
+        began: The same in words.
         request: The request, if it came out under its id.
         evidence: The evidence, likewise.
         window: The window of the decision, whatever was decided on it.
@@ -48,6 +50,7 @@ class Attempt:
 
     replay: Replay
     first: Mapping[int, int]
+    began: str
     request: RetrainRequested | None = None
     evidence: Evidence | None = None
     window: Again | None = None
@@ -89,19 +92,33 @@ class Attempts:
 
     def best(self) -> Attempt:
         """What comes out from the topic's beginning, or from where the state began anew."""
-        attempt = self._attempt(self._topic.low)
-        if not self.same(attempt):
-            starts = beginnings(self._trail, self._stream, self._profile, self._at)
-            for start in starts[:RESTARTS]:
-                if start <= next(iter(self._topic.low.values()), 0):
-                    continue
-                again = self._attempt(dict.fromkeys(self._topic.low, start))
-                if self.same(again) or (again.found and not attempt.found):
-                    attempt = again
-                    break
-        return self._numbered(attempt)
+        low = self._topic.low
+        words = "the topic's beginning"
+        if not self._topic.whole:
+            words = f"what is left of the topic, from offset {min(low.values(), default=0)}"
+        attempt = self._attempt(low, words)
+        for start, words in [] if self.same(attempt) else self._others():
+            again = self._attempt(dict.fromkeys(low, start), words)
+            if self.same(again) or (again.found and not attempt.found):
+                attempt = again
+                break
+        return attempt
 
-    def _attempt(self, first: Mapping[int, int]) -> Attempt:
+    def _others(self) -> list[tuple[int, str]]:
+        """Other places to begin at: offset, and what it is."""
+        low = next(iter(self._topic.low.values()), 0)
+        starts = beginnings(self._trail, self._stream, self._profile, self._at)[:RESTARTS]
+        found = [
+            (start, f"offset {start}, where the stream's state began anew")
+            for start in starts
+            if start > low
+        ]
+        first = first_window(self._trail, low)
+        if not self._topic.whole and first is not None and first > low:
+            found.append((first, f"offset {first}, the first window of what is left of the topic"))
+        return found
+
+    def _attempt(self, first: Mapping[int, int], words: str) -> Attempt:
         replay = Replay(
             self._stream,
             self._topic.name,
@@ -110,7 +127,7 @@ class Attempts:
             control_events(self._trail),
             recorded_evidence(self._trail),
         )
-        attempt = Attempt(replay, first)
+        attempt = Attempt(replay, first, words)
         looked = [0, 0, 0]
 
         def done(state: Replay) -> bool:
@@ -131,7 +148,7 @@ class Attempts:
             return attempt.found or self._passed(state)
 
         replay.run(self._rows(first), done)
-        return attempt
+        return self._numbered(attempt)
 
     def _is_request(self, one: RetrainRequested) -> bool:
         decided = self._decided
@@ -143,12 +160,13 @@ class Attempts:
 
     def _is_window(self, window: Again) -> bool:
         """Whether it is the window of the decision, as far as ranges tell."""
-        behind = self._target.evidence
+        behind, ranges = self._target.evidence, window.output.ranges
         if behind is not None:
-            return behind.kind == "window" and behind.window == window.output.ranges
+            alike = ("loss" in behind.metrics) == ("loss" in window.evidence.metrics)
+            return behind.kind == "window" and alike and behind.window == ranges
         decided = self._decided
         wanted = window_of(decided) if isinstance(decided, RetrainRequested) else decided.window
-        return bool(wanted) and wanted == window.output.ranges
+        return bool(wanted) and wanted == ranges and bool(window.requests)
 
     def _passed(self, state: Replay) -> bool:
         return bool(state.windows) and state.windows[-1].output.opened_at > self._at

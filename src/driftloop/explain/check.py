@@ -88,7 +88,7 @@ class Checker:
             "",
             notes=tuple(dict.fromkeys(replay.notes)),
             fleet=self._fleet(),
-            began=self._began(attempt),
+            began=attempt.began,
             records=replay.records,
             windows=len(replay.windows),
             ranges=tuple(
@@ -133,7 +133,7 @@ class Checker:
             return replace(
                 base,
                 outcome="partly",
-                summary="It is the same decision, but not all of its numbers can be had again.",
+                summary=_in_part(found),
                 differences=tuple(told),
                 missing=self._lost(attempt, mattered=True),
             )
@@ -187,14 +187,6 @@ class Checker:
 
     # Words
 
-    def _began(self, attempt: Attempt) -> str:
-        starts = set(attempt.first.values())
-        if starts == {0}:
-            return "the topic's beginning"
-        if attempt.first == self._topic.low:
-            return f"what is left of the topic, from offset {min(starts)}"
-        return f"offset {min(starts)}, where the stream's state began anew"
-
     def _lost(self, attempt: Attempt, *, mattered: bool) -> tuple[str, ...]:
         """What is no longer there of the stream's records."""
         topic = self._topic
@@ -211,12 +203,11 @@ class Checker:
         if any(topic.expired(one) for one in ranges):
             return (f"{text} The window of the decision itself is among them.",)
         if mattered:
-            return (
-                (
-                    f"{text} The window, its reference or what was learnt since the version began rest "
-                    "on them; a retention longer than a version's life keeps decisions explainable."
-                ),
+            rest = (
+                f"{text} The window, its reference or what was learnt since the version began rest "
+                "on them; a retention longer than a version's life keeps decisions explainable."
             )
+            return (rest,)
         number = "; the window's number is taken from the event" if attempt.window else ""
         return (f"{text} The decision rests on none of them{number}.",)
 
@@ -239,3 +230,13 @@ class Checker:
                 "monitor.profile_changed)."
             ),
         )
+
+
+def _in_part(found: list[Difference]) -> str:
+    """What can be had again of a decision whose beginning is gone."""
+    if all(one.place.startswith("data") for one in found):
+        return (
+            "It comes out the same, but for the records to train on, which reach back to what is "
+            "gone."
+        )
+    return "It is the same decision, but not all of its numbers can be had again."

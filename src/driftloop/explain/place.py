@@ -137,6 +137,12 @@ def beginnings(trail: Trail, stream: str, profile: Profile, until: int) -> list[
     return sorted(found, reverse=True)
 
 
+def first_window(trail: Trail, low: int) -> int | None:
+    """Offset at which the first window of losses begins that is wholly there."""
+    offsets = [OffsetRange.parse(event.window[0]).first for event, _ in _loss_windows(trail)]
+    return min((first for first in offsets if first >= low), default=None)
+
+
 def window_number(event: Evidence, stream: str, profile: Profile, most: int) -> int | None:
     """Number of a window by the id of its evidence; None: another profile made it.
 
@@ -159,4 +165,4 @@ def _made(event: Evidence, stream: str, profile: Profile, number: int) -> bool:
     return event_id(stream, profile.hash, kind, place) == event.id
 
 
-__all__ = ["beginnings", "control_events", "recorded_evidence", "window_number"]
+__all__ = ["beginnings", "control_events", "first_window", "recorded_evidence", "window_number"]
