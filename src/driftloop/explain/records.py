@@ -125,16 +125,16 @@ def read_rows(
 
 def read_raw(
     client: Mapping[str, Any], ranges: Sequence[OffsetRange], profile: Profile, most: int
-) -> Columns:
-    """Records of some ranges, the first `most` offsets of each.
+) -> dict[OffsetRange, Columns]:
+    """Records of each range, the first `most` offsets of it.
 
     Raises:
         KafkaError: They cannot be read.
     """
     decoder = RecordDecoder(profile)
-    cut = [one._replace(last=min(one.last, one.first + most - 1)) for one in ranges]
+    cut = {one._replace(last=min(one.last, one.first + most - 1)): one for one in ranges}
     parts: dict[OffsetRange, Columns] = {}
-    for piece, messages in read_ranges(client, cut, timeout=TIMEOUT):
-        parts[piece], _ = decoder.decode(piece.topic, piece.partition, *contents(messages))
-    rows = [parts[one] for one in sorted(parts)]
-    return Columns.concatenate(rows) if rows else Columns.empty(profile)
+    for piece, messages in read_ranges(client, list(cut), timeout=TIMEOUT):
+        rows, _ = decoder.decode(piece.topic, piece.partition, *contents(messages))
+        parts[cut[piece]] = rows
+    return parts

@@ -42,8 +42,11 @@ def records_shift(
         why = "No window of records led to it." if not window else "Its window cannot be read."
         return Shift(None, None, told=(why,))
     try:
-        new = _rows(client, here, profile, span)
-        old = _rows(client, there, profile, span_before) if there and there != here else None
+        both = [*here, *(one for one in there if one not in here)]
+        parts = read_raw(client, both, profile, MOST)
+        new = _rows([parts[one] for one in here], profile, span)
+        apart = there and there != here
+        old = _rows([parts[one] for one in there], profile, span_before) if apart else None
     except KafkaError as error:
         return Shift(None, None, told=(f"The records cannot be read: {error}",))
     now = side(new, window, profile)
@@ -61,14 +64,9 @@ def _ranges(texts: Sequence[str], topic: Topic) -> list[OffsetRange]:
     return found if all(topic.there(one) for one in found) else []
 
 
-def _rows(
-    client: Mapping[str, Any],
-    ranges: Sequence[OffsetRange],
-    profile: Profile,
-    span: tuple[int, int] | None,
-) -> Columns:
+def _rows(parts: list[Columns], profile: Profile, span: tuple[int, int] | None) -> Columns:
     """Complete records within an event time; all that have features where none are complete."""
-    raw = read_raw(client, ranges, profile, MOST)
+    raw = Columns.concatenate(parts)
     rows = Joiner(max(profile.join_capacity, len(raw)), 0).add(raw) if len(raw) else raw
     if not len(rows):
         rows = raw.select(raw.has_features | raw.has_prediction)

@@ -43,6 +43,8 @@ def print_explanation(console: Console, told: Explanation) -> None:
         console: Where to; without a terminal nothing is drawn in colour or cut.
         told: The explanation.
     """
+    if not console.is_terminal:  # whatever width a pipe claims to have
+        console = Console(file=console.file, width=UNTRIMMED, color_system=None, highlight=False)
     width = min(console.width, WIDEST) if console.is_terminal else UNTRIMMED
     console.print(Text(told.headline, style="bold"), width=width)
     console.print(Text(f"{told.about} Decided at {moment(told.at)}.", style="dim"), width=width)
