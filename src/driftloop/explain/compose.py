@@ -18,7 +18,7 @@ from driftloop.explain.reference import records_shift
 from driftloop.explain.story import fleet_then, steps, trained, worth
 from driftloop.explain.target import Target, belongs
 from driftloop.explain.trail import LISTED, Events, Trail
-from driftloop.messages import Event, Evidence, FleetIncident, RetrainRequested
+from driftloop.messages import Command, Event, Evidence, FleetIncident, RetrainRequested
 from driftloop.settings import Profile, Settings
 
 SHORTEST = 8
@@ -64,7 +64,7 @@ def find_event(events: Events, event_id: str) -> Event:
     Raises:
         DriftloopError: None has, or several have: their ids are listed.
     """
-    wanted = event_id.strip().lower()
+    wanted = event_id.strip()
     if len(wanted) < SHORTEST:
         raise DriftloopError(
             f"an event's id, or at least its first {SHORTEST} digits, got {event_id!r}"
@@ -146,7 +146,7 @@ def tell(
         fleet=fleet_then(trail, target.asked.stream, name, profile, at),
         training=training,
         worth=value,
-        steps=() if request is None else steps(trail, request, target.asked),
+        steps=() if request is None else steps(trail, request.id, target.asked),
         event=msgspec.to_builtins(target.asked),
     )
 
@@ -214,15 +214,15 @@ def _undecided(target: Target, trail: Trail, name: str, profile: Profile) -> Exp
     """An event whose decision is not known, or that had none."""
     asked = target.asked
     at = next((one.at for one in trail.noted if one.event.id == asked.id), 0)
-    named = getattr(asked, "request_id", "") or ""
-    missing = (f"Retrain request {named}: it is no longer on the topic, or was no retrain.",)
-    check = Check(
-        "not-possible",
-        "No decision of a policy stands behind it."
-        if not named
-        else "The decision behind it cannot be found.",
-        missing=missing if named else (),
-    )
+    named = getattr(asked, "request_id", "") or getattr(asked, "command_id", "") or ""
+    by = named or asked.id
+    command = next((one for one in trail.of(Command) if one.id in {named, asked.id}), None)
+    if command is not None or not named:
+        who = "" if command is None else f" by {command.who} ({command.why})"
+        check = Check("from-event", f"A person's command{who}: no policy decided anything.")
+    else:
+        lost = f"Retrain request {named}: it is no longer on the topic."
+        check = Check("not-possible", "The decision behind it cannot be found.", missing=(lost,))
     return Explanation(
         id=asked.id,
         type=type(asked).__name__,
@@ -239,5 +239,6 @@ def _undecided(target: Target, trail: Trail, name: str, profile: Profile) -> Exp
         version=None,
         check=check,
         fleet=None,
+        steps=steps(trail, by, asked),
         event=msgspec.to_builtins(asked),
     )

@@ -33,7 +33,7 @@ def headline(
     if request is None:
         evidence = target.evidence
         if evidence is None:
-            return f"{_named(target)} of {target.asked.stream}"
+            return f"{target.asked.stream}: {_told(target).removesuffix('.')}"
         if evidence.kind == "alarm":
             return f"{evidence.stream}: detector {evidence.results[0].criterion} signalled"
         return f"{evidence.stream}: {_kept(evidence)}"

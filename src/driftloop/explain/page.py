@@ -19,7 +19,7 @@ FEATURES = 12
 _WIDE, _NARROW = 840, 380
 _BADGES = {
     "same": ("good", "Comes out the same"),
-    "from-event": ("good", "Follows from the event"),
+    "from-event": ("good", "Rests on the event alone"),
     "different": ("bad", "Comes out otherwise"),
     "partly": ("warn", "Comes out in part"),
     "not-possible": ("warn", "Cannot be decided again"),
@@ -200,7 +200,7 @@ def _criterion(one: CriterionFound) -> str:
 
 
 def _check(check: Check) -> str:
-    lines = [check.summary]
+    lines = []
     if check.records:
         lines.append(
             f"{check.records:,} records read again from {check.began}, {check.windows:,} windows."
@@ -223,6 +223,8 @@ def _check(check: Check) -> str:
             for one in check.differences
         ]
         table = _table(("value", "recorded", "recomputed"), rows, "differences")
+    if not lines and not missing and not table:
+        return ""
     return f"<section><h2>Decided again</h2><ul>{body}</ul>{missing}{table}</section>"
 
 

@@ -236,16 +236,26 @@ def _judged(entry: RetrainJudged, loss: str) -> str:
     )
 
 
-def steps(trail: Trail, request: RetrainRequested, asked: Event) -> tuple[Step, ...]:
-    """Events that belong to a request, in the order in which they were written."""
+def steps(trail: Trail, identity: str, asked: Event) -> tuple[Step, ...]:
+    """Events that belong to a decision, in the order in which they were written.
+
+    Args:
+        trail: Events of the stream.
+        identity: Id of the request, or of the command where there is none.
+        asked: The event that was asked for.
+    """
+    mine = {identity, asked.id} - {""}
+    mine |= {one.id for one in trail.of(VersionOrdered) if one.request_id in mine}
     found = []
     for one in trail.noted:
         event = one.event
-        mine = event.id in {request.id, asked.id} or request.id in {
+        names = {
+            event.id,
             getattr(event, "request_id", None),
+            getattr(event, "command_id", None),
             *getattr(event, "led_to", ()),
         }
-        if mine:
+        if mine & names:
             found.append(Step(one.at, type(event).__name__, event.id, _step(event)))
     return tuple(found)
 
@@ -255,7 +265,9 @@ def _step(event: Event) -> str:
         case RetrainRequested():
             return f"retrain requested by {event.reason} ({event.policy})"
         case TrainingFinished():
-            return f"training {event.outcome}" + (f", {event.version}" if event.version else "")
+            version = f", {event.version}" if event.version else ""
+            reason = f" ({event.reason})" if event.reason else ""
+            return f"training {event.outcome}{version}{reason}"
         case CandidateTrained():
             return f"candidate {event.version} trained"
         case ModelPublished():

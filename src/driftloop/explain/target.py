@@ -11,6 +11,7 @@ from driftloop.messages import (
     Event,
     Evidence,
     RetrainRequested,
+    VersionOrdered,
     event_id,
 )
 
@@ -114,7 +115,9 @@ def _named(asked: Event, trail: Trail) -> str:
         return next(iter(asked.led_to), "") or _led_to(asked.command_id, trail)
     if isinstance(asked, Command):
         return _led_to(asked.id, trail) or asked.request_id or ""
-    return str(getattr(asked, "request_id", ""))
+    name = str(getattr(asked, "request_id", ""))
+    order = next((one for one in trail.of(VersionOrdered) if one.id == name), None)
+    return name if order is None else order.request_id  # the outcome of a rollback names its order
 
 
 def _led_to(command_id: str, trail: Trail) -> str:

@@ -54,7 +54,9 @@ def print_explanation(console: Console, told: Explanation) -> None:
     if told.shift.told:
         _section(console, "What changed", _lines(told.shift.told), width)
     if told.shift.features:
-        console.print(Padding(_features(told.shift.features), (1, 0, 0, 2)), width=width)
+        console.print(
+            Padding(_features(told.shift.features), (1, 0, 0, 2), expand=False), width=width
+        )
     if told.criteria:
         _section(console, "What the criteria said", _criteria(told.criteria), width)
     for title, lines in (
@@ -72,7 +74,7 @@ def print_explanation(console: Console, told: Explanation) -> None:
 def _section(console: Console, title: str, shown: RenderableType, width: int) -> None:
     console.print()
     console.print(Text(title[:1].upper() + title[1:], style="bold"))
-    console.print(Padding(shown, (0, 0, 0, 2)), width=width)
+    console.print(Padding(shown, (0, 0, 0, 2), expand=False), width=width)
 
 
 def _lines(lines: Sequence[str]) -> RenderableType:
@@ -87,7 +89,8 @@ def _check(console: Console, told: Explanation, width: int) -> None:
     for one in rest:
         warns = one.startswith("Missing") or ": recorded " in one
         console.print(
-            Padding(Text(one, style="yellow" if warns else "dim"), (0, 0, 0, 2)), width=width
+            Padding(Text(one, style="yellow" if warns else "dim"), (0, 0, 0, 2), expand=False),
+            width=width,
         )
 
 
