@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tests.html import Balance
 from tests.integration.loop_rig import LoopRig, of
 from tests.integration.monitor_rig import START_MS, jumping
 
+PAGE = Path(__file__).parents[2] / "docs" / "explain.md"
 _PART = 420
 _POLICY = 'cost = 10\ncooldown = "2h"\ndetectors = ["adwin"]\noutcome_timeout = "2h"'
 
@@ -153,6 +155,19 @@ def test_evidence_from_which_nothing_followed_comes_out_too(ran: _Ran) -> None:
     told = explain(ran.rig.settings, alarm.id)
     assert told.check.outcome == "same"
     assert "adwin signalled" in told.headline
+
+
+def test_the_commands_of_the_page_run(ran: _Ran) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    block = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[0]
+    commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+    assert len(commands) == 3
+    request = next(one for one in ran.requests if one.reason == "policy")
+    for _, *words in commands:
+        named = [request.id if one == "EVENT-ID" else one for one in words]
+        done = ran.rig.run(*named, "--config", str(ran.rig.config))
+        assert done.returncode == 0, done.stderr
+    assert (ran.rig.folder / "why.html").exists()
 
 
 def test_an_id_that_is_not_there_or_not_unique_is_told(ran: _Ran) -> None:

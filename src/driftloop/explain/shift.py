@@ -1,8 +1,10 @@
 """What changed in the records: window against reference, column by column.
 
-A feature's part in the shift is its Jensen-Shannon divergence (`driftloop.statistics.effects`)
-above what two samples of these sizes differ by anyway, about (bins - 1) (1/n + 1/m) / (8 ln 2)
-bits; its share is that over the sum of all features. Divergences of independent features add up.
+Two samples of n and m independent records from one law have a Jensen-Shannon divergence (see
+`driftloop.statistics.effects`) of about χ²(bins - 1) (1/n + 1/m) / (8 ln 2) bits. A feature's part
+in the shift is its divergence less the mean of that, where it is beyond the quantile 1 - `CHANCE`,
+else nothing; its share is that over the sum of all features. Divergences of independent features
+add up.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import special
 
 from driftloop.explain.model import FeatureShift, Side
 from driftloop.plots.figures import percent
@@ -32,6 +35,9 @@ DRAWN = 12
 
 NAMED = 8
 """Categories of a picture; the others are one."""
+
+CHANCE = 0.01
+"""Share of features without any shift that get a part in it."""
 
 FEWEST = 20
 """Records with a value below which a column is not compared."""
@@ -186,9 +192,13 @@ def _category(
 
 
 def _above(distance: float, bins: int, n: int, m: int) -> float:
-    """Divergence in bits above what samples of these sizes show anyway, ≥ 0."""
-    usual = (bins - 1) * (1 / n + 1 / m) / (8 * math.log(2))
-    return max(0.0, distance**2 - usual) if math.isfinite(distance) else 0.0
+    """Divergence in bits above what samples of these sizes have by chance, ≥ 0."""
+    if not math.isfinite(distance) or bins < 2:
+        return 0.0
+    unit = (1 / n + 1 / m) / (8 * math.log(2))
+    if distance**2 <= special.chdtri(bins - 1, CHANCE) * unit:
+        return 0.0
+    return max(0.0, distance**2 - (bins - 1) * unit)
 
 
 def _edges(new: Floats, old: Floats) -> list[float]:
