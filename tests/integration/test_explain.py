@@ -163,8 +163,8 @@ def test_the_commands_of_the_page_run(ran: _Ran) -> None:
     commands = [shlex.split(line, comments=True) for line in block.splitlines()]
     assert len(commands) == 3
     request = next(one for one in ran.requests if one.reason == "policy")
-    for _, *words in commands:
-        named = [request.id if one == "EVENT-ID" else one for one in words]
+    for _, *rest in commands:
+        named = [request.id if one == "EVENT-ID" else one for one in rest]
         done = ran.rig.run(*named, "--config", str(ran.rig.config))
         assert done.returncode == 0, done.stderr
     assert (ran.rig.folder / "why.html").exists()
