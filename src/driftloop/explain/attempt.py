@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from driftloop.explain.compare import differences
+from driftloop.explain.given import Rows
 from driftloop.explain.model import Difference
 from driftloop.explain.place import (
     beginnings,
@@ -17,7 +18,7 @@ from driftloop.explain.place import (
     window_number,
 )
 from driftloop.explain.records import Topic
-from driftloop.explain.replay import Replay, Rows
+from driftloop.explain.replay import Replay
 from driftloop.explain.replay import Window as Again
 from driftloop.explain.target import Target, window_of
 from driftloop.explain.trail import Trail

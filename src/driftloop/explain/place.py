@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from driftloop.explain.replay import Recorded, Seen
+from driftloop.explain.given import Recorded, Seen
 from driftloop.explain.target import command_of
 from driftloop.explain.trail import Trail
 from driftloop.messages import (
     CandidateTrained,
     Command,
+    CommandAnswered,
     Cost,
     Evidence,
     ModelPublished,
@@ -20,6 +21,9 @@ from driftloop.messages import (
 )
 from driftloop.settings import CycleWindow, Profile
 from driftloop.settings.base import milliseconds
+
+ANEW = frozenset({"reset-reference", "resume"})
+"""Commands behind which the next window begins."""
 
 LATER_WINDOWS = 3
 """Numbers of windows by cycles that are tried around the one that their time gives."""
@@ -40,19 +44,14 @@ def control_events(trail: Trail) -> list[Seen]:
     Args:
         trail: Events of the stream.
     """
-    led_to = _led_to(trail)
+    led_to, answered = _led_to(trail), _answered(trail)
     windows = _loss_windows(trail)
     found: list[Seen] = []
     told: set[tuple[str, str]] = set()
     for one in trail.noted:
         event = one.event
         if isinstance(event, Command):
-            request = led_to.get(event.id)
-            if request is None:
-                found.append(Seen(event, one.at))
-            else:
-                last = max((OffsetRange.parse(text).last for text in request.data), default=-1)
-                found.append(Seen(event, one.at, last + 1, request.decided_at))
+            found += _command(event, one.at, led_to.get(event.id), answered, windows)
         elif isinstance(event, CandidateTrained | TrainingFinished):
             found.append(Seen(event, one.at))
         if isinstance(event, TrainingFinished) and event.outcome == "published":
@@ -61,6 +60,34 @@ def control_events(trail: Trail) -> list[Seen]:
             told.add((event.version, event.request_id))
             found.append(Seen(event, one.at, _first_record(event.version, one.at, windows)))
     return found
+
+
+def _command(
+    event: Command,
+    written: int,
+    request: RetrainRequested | None,
+    answered: Mapping[str, int],
+    windows: Sequence[tuple[Evidence, int]],
+) -> list[Seen]:
+    """A command at its place; none where it was never let in."""
+    if request is not None:
+        last = max((OffsetRange.parse(text).last for text in request.data), default=-1)
+        return [Seen(event, written, last + 1, request.decided_at)]
+    if answered and event.id not in answered:
+        return []  # refused as unsigned, or not read yet
+    at = answered.get(event.id, written)
+    if event.action in ANEW:
+        return [Seen(event, at, _first_behind(at, windows))]
+    return [Seen(event, at)]
+
+
+def _answered(trail: Trail) -> dict[str, int]:
+    """When the monitor answered each command, wall-clock time, ms."""
+    return {
+        one.event.command_id: one.at
+        for one in trail.noted
+        if isinstance(one.event, CommandAnswered)
+    }
 
 
 def _led_to(trail: Trail) -> dict[str, RetrainRequested]:
@@ -112,11 +139,12 @@ def _first_record(
     version: str, written: int, windows: Sequence[tuple[Evidence, int]]
 ) -> int | None:
     """First offset of the first window of a version that closed after it was published."""
-    offsets = [
-        OffsetRange.parse(event.window[0]).first
-        for event, at in windows
-        if event.model_version == version and at >= written
-    ]
+    return _first_behind(written, [one for one in windows if one[0].model_version == version])
+
+
+def _first_behind(written: int, windows: Sequence[tuple[Evidence, int]]) -> int | None:
+    """First offset of the first window that closed after an event was written."""
+    offsets = [OffsetRange.parse(event.window[0]).first for event, at in windows if at >= written]
     return min(offsets, default=None)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from confluent_kafka.admin import AdminClient
 
-from driftloop.explain.replay import Rows
+from driftloop.explain.given import Rows
 from driftloop.kafka import codes
 from driftloop.kafka.contents import contents
 from driftloop.kafka.ranges import Place, offsets_of, read_ranges

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,9 @@ def records_shift(
     except KafkaError as error:
         return Shift(None, None, told=(f"The records cannot be read: {error}",))
     now = side(new, window, profile)
+    known = None if target.evidence is None else target.evidence.metrics.get("baseline_loss")
+    if known is not None:
+        now = replace(now, baseline=known)
     if old is None or not len(old):
         why = "Its reference cannot be read." if reference else "It has no reference yet."
         return Shift(None, now, told=(why,))

@@ -15,74 +15,30 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from driftloop.detection.outputs import Closed, FeatureWindow, LossWindow, Output
+from driftloop.detection.outputs import Closed, FeatureWindow, LossWindow, Ordered, Output
 from driftloop.detection.stream import StreamTracker
 from driftloop.explain.compare import differences
+from driftloop.explain.given import ControlEvent, Recorded, Rows, Seen
 from driftloop.messages import (
-    CandidateTrained,
     Command,
     Event,
     Evidence,
-    ModelPublished,
     RetrainRequested,
     TrainingFinished,
 )
 from driftloop.policy import FleetObservation, StreamDecider, StreamTester
 from driftloop.records import Columns
-from driftloop.records.columns import Integers
 from driftloop.settings import Profile
-
-ControlEvent = ModelPublished | CandidateTrained | TrainingFinished | Command
 
 CHUNK = 512
 """Records given to the code at a time, at most."""
 
 TRIES = 6
 """Places of events that are tried for one window, at most."""
-
-
-class Seen(NamedTuple):
-    """A control event of the stream.
-
-    Attributes:
-        event: The event.
-        at: Wall-clock time of its message, ms.
-        before: Offset of the record before which it was seen, or None: by time and evidence.
-        until: Event time that the stream had reached by then, ms, or None.
-    """
-
-    event: ControlEvent
-    at: int
-    before: int | None = None
-    until: int | None = None
-
-
-class Recorded(NamedTuple):
-    """Evidence as it was written, and the wall-clock time of its message, ms."""
-
-    event: Evidence
-    at: int
-
-
-class Rows(NamedTuple):
-    """Records of one partition, in offset order.
-
-    Attributes:
-        columns: The records.
-        stamps: Kafka timestamp of each, ms, (n,).
-        partitions: How many partitions feed the stream.
-        dead: Messages among them that could not be read.
-    """
-
-    columns: Columns
-    stamps: Integers
-    partitions: int = 1
-    dead: int = 0
 
 
 @dataclass(slots=True)
@@ -144,7 +100,7 @@ class Replay:
             (one for one in ordered if one.before is not None), key=lambda one: one.before or 0
         )
         self._loose = [one for one in ordered if one.before is None]
-        self._approvals = 0
+        self._told: dict[str, list[Output]] = {}  # what the tracker made of an event, once
 
     def run(self, rows: Iterable[Rows], done: Callable[[Replay], bool]) -> bool:
         """Feed records until `done`, asked after each chunk; whether it said so."""
@@ -195,7 +151,10 @@ class Replay:
     # Events
 
     def _control(self, event: ControlEvent) -> None:
-        for output in self._tracker.control(event):
+        name = f"{type(event).__name__} {event.id}"
+        if name not in self._told:
+            self._told[name] = self._tracker.control(event)
+        for output in self._told[name]:
             self._plain(output)
 
     def _let_go(self, count: int) -> None:
@@ -228,6 +187,13 @@ class Replay:
             self._keep(first)
             return
         loose = list(self._loose)
+        if recorded is None and any(_retires(one.event) for one in loose[:eligible]):
+            self._back(before, loose)
+            self._let_go(eligible)
+            if self._tracker.retired:
+                return  # the window never closed
+            loose, eligible = list(self._loose), 0
+            before = pickle.dumps((self._tester, self._decider))
         chosen = eligible
         for count in [*range(eligible, -1, -1)][:TRIES]:
             self._back(before, loose)
@@ -278,22 +244,14 @@ class Replay:
 
     def _proposed(self) -> list[RetrainRequested]:
         """What waits for a person, as it would go out; nothing changes."""
-        self._approvals += 1
-        command: Any = Command(
-            id=f"explain-{self._approvals}",
-            stream=self._decider.stream,
-            action="approve",
-            who="",
-            why="",
-            issued_at=0,
+        stream, newest = self._decider.stream, self._tracker.newest_ts or 0.0
+        command = Command(
+            id="explain", stream=stream, action="approve", who="", why="", issued_at=0
         )
+        order = Ordered(command, [], 0, None, int(newest), self._tracker.counters)
         # Our own bytes, from a moment ago.
-        tester, decider = pickle.loads(  # noqa: S301
-            pickle.dumps((self._tester, self._decider))
-        )
-        events: list[Event] = []
-        for output in self._tracker.control(command):
-            events += decider.decide(tester.test(output))
+        decider = pickle.loads(pickle.dumps(self._decider))  # noqa: S301
+        events: list[Event] = decider.decide(order)
         return [
             msgspec.structs.replace(
                 one, grounds=[g for g in one.grounds if g.criterion != "approval"]
@@ -309,3 +267,7 @@ def _named(event: ControlEvent) -> str:
     if isinstance(event, TrainingFinished):
         return f"outcome {event.outcome} of {event.request_id[:8]}"
     return f"version {event.version}"
+
+
+def _retires(event: ControlEvent) -> bool:
+    return isinstance(event, Command) and event.action == "retire"

@@ -175,9 +175,7 @@ def worth(
         for one in trail.of(VersionOrdered)
         if one.request_id == request.id and one.action == "rollback"
     ]
-    dismissals = [
-        one for one in trail.of(Command) if one.action == "dismiss" and one.request_id == request.id
-    ]
+    dismissals = _dismissals(trail, request.id)
     told = []
     entry = judged[-1] if judged else None
     after = _after(training.version, request.decided_at, windows)
@@ -207,6 +205,18 @@ def worth(
         after,
         tuple(told),
     )
+
+
+def _dismissals(trail: Trail, identity: str) -> list[Command]:
+    """Commands that called it a false alarm; one that names nothing means the newest request."""
+    about = {
+        one.command_id: one.about for one in trail.of(CommandAnswered) if one.outcome == "done"
+    }
+    return [
+        one
+        for one in trail.of(Command)
+        if one.action == "dismiss" and identity in {one.request_id, about.get(one.id)}
+    ]
 
 
 def _after(version: str | None, decided_at: int, windows: Sequence[WindowPoint]) -> float | None:

@@ -12,9 +12,9 @@ import numpy as np
 from driftloop.detection.stream import StreamTracker
 from driftloop.explain.attempt import Attempt
 from driftloop.explain.check import Checker
+from driftloop.explain.given import Rows
 from driftloop.explain.model import Check
 from driftloop.explain.records import Topic
-from driftloop.explain.replay import Rows
 from driftloop.explain.target import belongs
 from driftloop.explain.trail import Noted, Trail
 from driftloop.messages import Event, Evidence, FleetIncident, RetrainRequested, StreamStatus

@@ -99,18 +99,32 @@ def test_versions_that_no_record_names_begin_where_their_windows_tell() -> None:
     assert run.check(request)[0].outcome == "same"
 
 
-@pytest.mark.parametrize("action", ["retrain", "snooze", "pin"])
+@pytest.mark.parametrize("action", ["retrain", "snooze", "pin", "reset-reference", "retire"])
 def test_commands_are_seen_where_they_were(action: str) -> None:
-    run = Run(profile_of(), messages(), {230: [_command(action)]}).play()
+    """All evidence comes out the same; a stream that was retired is watched again from 330 on."""
+    controls: dict[int, list[Event]] = {230: [_command(action)]}
+    if action == "retire":
+        controls[330] = [_command("resume")]
+    run = Run(profile_of(), messages(), controls).play()
     if action == "retrain":
         asked = next(one for one in run.requests if one.reason == "command")
         assert run.check(asked)[0].outcome == "same"
-    held = {"snooze": "snoozed", "pin": "pinned"}
     for evidence in run.evidence:
         check, _ = run.check(evidence)
         assert check.outcome == "same", evidence.decision
+    held = {"snooze": "snoozed", "pin": "pinned"}
     if action in held:
         assert held[action] in {one.decision for one in run.evidence}
+
+
+def test_a_command_that_was_never_let_in_counts_for_nothing() -> None:
+    """As an unsigned one where signatures are required: others have answers, it has none."""
+    run = Run(profile_of(), messages(), {10: [_command("resume")]}).play()
+    pinned = _command("pin", id="unsigned")
+    trail = run.trail
+    trail.noted.insert(0, Noted(pinned, 0))
+    for request in run.requests:
+        assert run.check(request, trail=trail)[0].outcome == "same"
 
 
 def test_a_first_model_comes_out_the_same() -> None:
