@@ -9,7 +9,8 @@ from html import escape
 from driftloop.backtest.frontier import Point, families, pareto, points
 from driftloop.backtest.names import SIMPLE_FIRST, complexity
 from driftloop.backtest.result import Result
-from driftloop.backtest.words import count, loss_name, losses_decimals, number
+from driftloop.backtest.words import losses_decimals
+from driftloop.plots.figures import count, loss_name, number
 from driftloop.plots.scales import Linear, Symlog, scale_of_counts
 from driftloop.plots.svg import SHAPES, hover, line, marker, open_svg, path, text
 

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from driftloop.backtest.result import Curve, Result, StreamScore
-from driftloop.backtest.words import change, count, loss_name, losses_decimals, number, times
+from driftloop.backtest.words import losses_decimals
+from driftloop.plots.figures import (
+    change,
+    count,
+    loss_name,
+    number,
+    times,
+)
 from driftloop.plots.scales import Linear, date_text, time_ticks
 from driftloop.plots.svg import hover, line, open_svg, path, text
 

@@ -14,13 +14,13 @@ from driftloop.backtest.frontier_plot import frontier_plot, legend
 from driftloop.backtest.line_plots import streams_plot, time_plot, worst_streams
 from driftloop.backtest.page_tables import policies_table, streams_table
 from driftloop.backtest.result import PolicyScore, Result, StreamScore
-from driftloop.backtest.words import (
+from driftloop.backtest.words import losses_decimals
+from driftloop.plots.figures import (
     change,
     count,
     decimals,
     duration,
     loss_name,
-    losses_decimals,
     number,
     seconds,
     times,

@@ -7,13 +7,13 @@ from html import escape
 
 from driftloop.backtest.frontier_plot import styles
 from driftloop.backtest.result import PolicyScore, Result, StreamScore
-from driftloop.backtest.words import (
+from driftloop.backtest.words import losses_decimals
+from driftloop.plots.figures import (
     change,
     count,
     decimals,
     duration,
     loss_name,
-    losses_decimals,
     number,
     percent,
     seconds,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from driftloop.backtest.choice import Choice, gain
 from driftloop.backtest.frontier import equal_period, points
 from driftloop.backtest.result import PolicyScore, Result
-from driftloop.backtest.words import (
+from driftloop.backtest.words import losses_decimals
+from driftloop.plots.figures import (
     YEAR_MS,
     change,
     count,
@@ -13,7 +14,6 @@ from driftloop.backtest.words import (
     duration,
     listed,
     loss_name,
-    losses_decimals,
     number,
     percent,
     seconds,

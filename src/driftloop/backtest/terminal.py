@@ -13,7 +13,8 @@ from rich.text import Text
 
 from driftloop.backtest.page_tables import columns
 from driftloop.backtest.result import Result
-from driftloop.backtest.words import duration, loss_name, losses_decimals, number, times
+from driftloop.backtest.words import losses_decimals
+from driftloop.plots.figures import duration, loss_name, number, times
 
 ADVISED = "dodger_blue1"
 _UNTRIMMED = 200

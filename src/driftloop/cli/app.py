@@ -43,6 +43,7 @@ _COMMANDS = {
     "audit": ("driftloop.cli.audit", "List who ordered what, and what came of it."),
     "dlq": ("driftloop.cli.dlq", "List, show and replay dead letters: what could not be read."),
     "doctor": ("driftloop.cli.doctor", "Check broker, rights, topics, store and clock."),
+    "explain": ("driftloop.cli.explain", "Say why a model was retrained, and check the decision."),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from rich.text import Text
 from driftloop.demo.page import chosen_routes
 from driftloop.demo.scoreboard import Scoreboard, day_text
 from driftloop.demo.words import counted
+from driftloop.plots.blocks import spark
 from driftloop.plots.svg import signed_percent
 
 UNTOUCHED = "dark_orange"
@@ -32,7 +33,6 @@ _KINDS = {
     "rollback": "red",
     "failed": "red",
 }
-_BLOCKS = "▁▂▃▄▅▆▇█"
 _FRAMES_A_SECOND = 6
 _PLAIN_SECONDS = 5.0
 _WEEKS_SHOWN = 48
@@ -65,16 +65,6 @@ class Progress:
     rate: float
     streams: int
     held: float
-
-
-def spark(values: Iterable[float], top: float) -> str:
-    """Values as a row of blocks on a scale from 0 to `top`.
-
-    >>> spark([0.0, 5.0, 10.0], 10.0)
-    '▁▅█'
-    """
-    last = len(_BLOCKS) - 1
-    return "".join(_BLOCKS[max(0, min(last, round(value / top * last)))] for value in values)
 
 
 class Screen:

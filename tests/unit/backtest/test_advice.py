@@ -7,7 +7,13 @@ import pytest
 
 from driftloop.backtest.advice import advise
 from driftloop.backtest.result import Advice, Baseline, Failure, PolicyScore, StreamScore
-from driftloop.backtest.words import change, decimals, duration, percent, seconds
+from driftloop.plots.figures import (
+    change,
+    decimals,
+    duration,
+    percent,
+    seconds,
+)
 from tests.unit.backtest.examples import example
 from tests.unit.backtest.test_choice import ALWAYS, NEVER, result, score
 
