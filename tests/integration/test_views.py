@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from driftloop.messages import (
     TrainingFinished,
     encode,
 )
+from driftloop.operator.dead_letters import replay
 from driftloop.readmodel import Feed, Queries, open_model
 from driftloop.records import DeadLetter
 from driftloop.settings import Settings, load_settings
@@ -220,20 +221,29 @@ def test_a_topic_that_was_made_anew_empties_the_model(rig: Rig) -> None:
     model.close()
 
 
-def test_dead_letters_are_listed_by_place_and_reason(rig: Rig) -> None:
-    letter = DeadLetter("streams.a", 0, 17, START, b"k", b"{broken", "bad-json", "no JSON")
+def test_dead_letters_are_listed_by_place_and_reason_until_they_are_replayed(
+    rig: Rig, make_topic: Callable[..., str]
+) -> None:
+    topic = make_topic(prefix="streams")
+    letter = DeadLetter(topic, 0, 17, START, b"k", b"{broken", "bad-json", "no JSON")
     with CheckedProducer(rig.client) as producer:
-        message = to_message(letter)
-        producer.produce(rig.settings.topics.dlq, message)
+        producer.produce(rig.settings.topics.dlq, to_message(letter))
         producer.flush()
     model = open_model(rig.settings)
     assert model.acquire()
-    Feed(rig.settings, model).catch_up()
+    feed = Feed(rig.settings, model)
+    feed.catch_up()
     ask = Queries(model, rig.settings)
-    (row,) = ask.letters(topic="streams.a")
+    (row,) = ask.letters(topic=topic)
     assert (row.source_partition, row.source_offset, row.reason) == (0, 17, "bad-json")
-    assert (row.detail, row.size) == ("no JSON", len(b"{broken"))
+    assert (row.detail, row.size, row.replayed_at) == ("no JSON", len(b"{broken"), None)
     assert ask.letter_reasons() == {"bad-json": 1}
+    place = f"{row.partition}:{row.place}"
+    replay(rig.settings, [place], who="ada", why="mended", value=b'{"y": 1}')
+    feed.catch_up()
+    (row,) = ask.letters()  # the marker is no letter
+    assert row.replayed_at is not None
+    feed.close()
     model.close()
 
 
