@@ -14,6 +14,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from driftloop.messages import (
     CandidateTrained,
+    Command,
     ModelPublished,
     RetrainJudged,
     TrainingFinished,
@@ -212,14 +213,28 @@ def test_a_person_goes_back_and_pins(make: Make) -> None:
         "the status",
     )
     assert status.state == "pinned"
-    command(rig, "rollback", loop.stream, "--version", "v9")
+    named = ["--why", "test", "--config", str(rig.config)]
+    never = rig.run("stream", "rollback", loop.stream, "--version", "v9", *named)
+    assert never.returncode == 2
+    assert "--version: a version of" in never.stderr
+    # A program of the user's does not look into the store: the trainer says that it is not there.
+    gone = Command(
+        id="gone",
+        stream=loop.stream,
+        action="rollback",
+        who="ada",
+        why="test",
+        issued_at=round(time.time() * 1000),
+        version="v0",
+    )
+    rig.send(rig.settings.topics.commands, gone)
     failed = loop.until(
         lambda: [one for one in loop.of(TrainingFinished) if one.reason == "rollback-failed"],
         "the answer",
     )[0]
     assert "no artifact" in failed.detail
-    assert "v9" in failed.detail
+    assert "v0" in failed.detail
     loop.until(
-        lambda: "v9" in getattr(loop.tail.status(loop.stream), "detail", ""), "the status of it"
+        lambda: "v0" in getattr(loop.tail.status(loop.stream), "detail", ""), "the status of it"
     )
     assert [one.who for one in loop.of(VersionOrdered)] == ["ada"] * 3

@@ -18,7 +18,7 @@ from driftloop.errors import DriftloopError
 from driftloop.kafka.held import HeldVersions
 from driftloop.kafka.producer import CheckedProducer
 from driftloop.kafka.topics import driftloop_topics, ensure_topics
-from driftloop.messages import Command, Cost, ModelPublished, encode
+from driftloop.messages import Command, CommandAnswered, Cost, ModelPublished, encode
 from driftloop.models import ModelStore
 from driftloop.settings import Settings, load_settings
 from tests.artifacts import artifact
@@ -104,6 +104,18 @@ def command(action: Any, stream: str, version: str | None, *, ago: float = _HOUR
         why="t",
         issued_at=moment,
         version=version,
+    )
+
+
+def answered(order: Command, outcome: Any) -> CommandAnswered:
+    return CommandAnswered(
+        id=f"answer-{order.id}",
+        stream=order.stream,
+        profile="p",
+        command_id=order.id,
+        action=order.action,
+        outcome=outcome,
+        answered_at=1,
     )
 
 
@@ -193,6 +205,12 @@ def test_held_versions_are_followed_as_they_come(rig: Rig) -> None:
         rig.send(command("pin", "s", "v7"), command("pin", "s", "v8", ago=60))
         held.catch_up()
         assert held.of("s", now).versions == {"v2": "current", "v1": "parent", "v8": "pinned"}
+        refused = command("pin", "s", "v9")
+        rig.send(refused, answered(refused, "refused"))
+        held.catch_up()
+        assert held.of("s", now).versions["v8"] == "pinned", "what was pinned before is still"
+        kept = command("pin", "s", "v8", ago=40)
+        rig.send(kept, answered(kept, "done"))
         with CheckedProducer(client) as producer:
             producer.produce(topics.models, key=b"s", value=None)
         held.catch_up()

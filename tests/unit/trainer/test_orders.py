@@ -231,6 +231,21 @@ def test_a_rollback_that_was_served_is_not_served_again_whatever_is_current(
     assert not office.serve(again)
 
 
+def test_a_person_is_told_of_a_rollback_that_came_too_late(office: Office) -> None:
+    office.publish("v1")
+    office.publish("v2", "v1")
+    late = order("rollback", None, "v1", reason="command")
+    (told,) = office.serve(late)
+    assert isinstance(told, TrainingFinished)
+    assert (told.outcome, told.reason, told.request_id) == (
+        "superseded",
+        "rollback-failed",
+        late.id,
+    )
+    assert told.detail == "v2 is current, not v1"
+    assert not office.serve(order("rollback", "v1", "v1", reason="live-losses"))
+
+
 def test_a_rollback_ends_the_trial_of_a_candidate(office: Office) -> None:
     office.publish("v1")
     office.candidate("v3", office.publish("v2", "v1"))
