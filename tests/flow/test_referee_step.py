@@ -160,7 +160,9 @@ def test_without_the_artifact_the_stream_goes_on_and_the_ledger_says_why(tmp_pat
     settings = settings_of(tmp_path).model_copy(
         update={"monitor": Settings().monitor.model_copy(update={"store_patience": timedelta(0)})}
     )
-    event = trained("v2", "v1", parent_uri=str(tmp_path / "nowhere"), parent_sha256="0" * 64)
+    saved(settings)  # the store is there, and holds something else
+    nowhere = str(tmp_path / "store" / "nowhere")
+    event = trained("v2", "v1", parent_uri=nowhere, parent_sha256="0" * 64)
     out: list[tuple[str, Event]] = []
     source = items(event)
     source += [(STREAM, Records(NAME, ROWS.select(slice(i, i + 1)), 1, 0)) for i in range(400)]

@@ -25,7 +25,8 @@ _ROLES = ("retrain", "models", "trainings", "commands", "evidence", "status", "i
 _READ_ALL: dict[str, tuple[Operation, ...]] = dict.fromkeys(_ROLES, ("Read",))
 _USES: dict[Part, dict[str, tuple[Operation, ...]]] = {
     "monitor": {
-        **dict.fromkeys(("models", "commands", "trainings"), ("Read",)),
+        **dict.fromkeys(("models", "trainings"), ("Read",)),
+        "commands": ("Read", "Write"),  # it answers them there
         **dict.fromkeys(("retrain", "evidence", "status", "incidents", "dlq"), ("Write",)),
     },
     "trainer": {
