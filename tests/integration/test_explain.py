@@ -42,7 +42,9 @@ class _Ran:
         with rig.tail("retrain", "trainings", "models", "evidence", "status") as tail:
             for topic in self.topics:
                 rig.produce(topic, values[topic][:_PART])
-            rig.send(rig.settings.topics.commands, _command(self.topics[0]))
+            first = self.topics[0]
+            tail.until(lambda: (one := tail.status(first)) and one.windows, "a window")
+            rig.send(rig.settings.topics.commands, _command(first))
             tail.until(lambda: len(of(tail.events(), TrainingFinished)) >= 1, "an outcome")
             for topic in self.topics:
                 rig.produce(topic, values[topic][_PART:])

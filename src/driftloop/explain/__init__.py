@@ -3,8 +3,9 @@
 Needs Kafka and the configuration of the monitor; nothing else need run.
 """
 
+from driftloop.explain import page
 from driftloop.explain.compose import explain
 from driftloop.explain.model import Explanation
-from driftloop.explain.words import words
+from driftloop.explain.sentences import words
 
-__all__ = ["Explanation", "explain", "words"]
+__all__ = ["Explanation", "explain", "page", "words"]

@@ -9,7 +9,6 @@ import msgspec
 
 from driftloop.explain.compare import differences
 from driftloop.explain.given import Rows
-from driftloop.explain.model import Difference
 from driftloop.explain.place import (
     beginnings,
     control_events,
@@ -22,6 +21,7 @@ from driftloop.explain.replay import Replay
 from driftloop.explain.replay import Window as Again
 from driftloop.explain.target import Target, window_of
 from driftloop.explain.trail import Trail
+from driftloop.explain.verdict import Difference
 from driftloop.messages import Evidence, RetrainRequested, event_id
 from driftloop.policy.evidence import fleet_evidence, place
 from driftloop.settings import Profile

@@ -7,11 +7,11 @@ from dataclasses import replace
 from driftloop.explain.attempt import NUMBERS, Attempt, Attempts, RowsFrom
 from driftloop.explain.compare import differences, exact
 from driftloop.explain.fleet import fleet_rules
-from driftloop.explain.model import Check, Difference, FleetRule
 from driftloop.explain.place import window_number
 from driftloop.explain.records import Topic
 from driftloop.explain.target import Target
 from driftloop.explain.trail import Trail
+from driftloop.explain.verdict import Check, Difference, FleetRule
 from driftloop.messages import Evidence, OffsetRange, RetrainRequested
 from driftloop.settings import Profile
 

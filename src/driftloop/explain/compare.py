@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from driftloop.explain.model import Difference
+from driftloop.explain.verdict import Difference
 from driftloop.messages import Event, Evidence, RetrainRequested
 
 TOLERANCE = 1e-9

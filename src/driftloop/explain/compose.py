@@ -11,13 +11,14 @@ from driftloop.explain.criteria_words import criteria_found
 from driftloop.explain.fleet import incident_rule
 from driftloop.explain.headline import about, headline
 from driftloop.explain.losses import loss_windows
-from driftloop.explain.model import Check, Explanation, Shift
+from driftloop.explain.model import Explanation, Shift
 from driftloop.explain.policy_words import policy_words
 from driftloop.explain.records import Progress, read_rows, silent, topic_state
 from driftloop.explain.reference import records_shift
 from driftloop.explain.story import fleet_then, steps, trained, worth
 from driftloop.explain.target import Target, belongs
 from driftloop.explain.trail import LISTED, Events, Trail
+from driftloop.explain.verdict import Check
 from driftloop.messages import Command, Event, Evidence, FleetIncident, RetrainRequested
 from driftloop.settings import Profile, Settings
 

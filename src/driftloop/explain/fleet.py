@@ -6,7 +6,7 @@ import math
 import re
 
 from driftloop.explain.compare import same_numbers
-from driftloop.explain.model import FleetRule
+from driftloop.explain.verdict import FleetRule
 from driftloop.messages import FleetIncident, Ground
 from driftloop.policy.fleet_voice import e_of
 from driftloop.settings import Fleet

@@ -16,7 +16,7 @@ from driftloop.messages import (
     TrainingFinished,
     VersionOrdered,
 )
-from driftloop.plots.figures import change, loss_name
+from driftloop.plots.figures import compared, loss_name
 from driftloop.settings import Profile
 
 
@@ -67,13 +67,15 @@ def _why(
     before, now = shift.reference, shift.window
     if before and now and before.loss and now.loss and now.loss > before.loss:
         name = loss_name(profile.loss)
-        return (
-            f"was retrained when its {name} was {now.loss:.3g}, {change(now.loss, before.loss)} "
-            "against the reference"
-        )
+        return f"was retrained when its {name} was {now.loss:.3g}, {_rise(now.loss, before.loss)}"
     spoke = [one.criterion for one in criteria if one.rejected]
     by = ", ".join(dict.fromkeys(spoke)) or request.policy
     return f"was retrained, for {by} asked for it"
+
+
+def _rise(new: float, old: float) -> str:
+    told = compared(new, old)
+    return f"{told} the reference's" if told.endswith("times") else f"{told} against the reference"
 
 
 def _then(training: Trained | None, value: Worth | None) -> str:

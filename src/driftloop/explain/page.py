@@ -7,9 +7,10 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from driftloop.explain.model import Check, CriterionFound, Explanation, FeatureShift
+from driftloop.explain.model import CriterionFound, Explanation, FeatureShift
 from driftloop.explain.picture import loss_picture, share_bar, shares_picture
-from driftloop.plots.figures import change, decimals, loss_name, number, percent
+from driftloop.explain.verdict import Check
+from driftloop.plots.figures import change, compared, decimals, loss_name, number, percent
 from driftloop.policy.incidents import moment
 
 DASH = "\N{EN DASH}"
@@ -90,7 +91,7 @@ def _figures(told: Explanation) -> str:
     if before is not None and before.loss is not None:
         cells.append((number(before.loss, places), f"{name}, reference"))
     if now is not None and now.loss is not None:
-        rise = "" if before is None else change(now.loss, before.loss)
+        rise = "" if before is None else compared(now.loss, before.loss)
         cells.append((number(now.loss, places), f"at the decision{f', {rise}' if rise else ''}"))
     if told.worth is not None and told.worth.after is not None:
         fall = "" if now is None else change(told.worth.after, now.loss)

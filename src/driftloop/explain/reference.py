@@ -16,7 +16,7 @@ from driftloop.explain.shift import column_shifts, side
 from driftloop.explain.target import Target, window_of
 from driftloop.explain.trail import Trail
 from driftloop.messages import Evidence, Ground, OffsetRange
-from driftloop.plots.figures import change, loss_name, percent
+from driftloop.plots.figures import compared, loss_name, percent
 from driftloop.records import Columns, Joiner
 from driftloop.settings import Profile
 
@@ -150,7 +150,7 @@ def _told(before: Side, now: Side, columns: Sequence[FeatureShift], profile: Pro
     if before.loss is not None and now.loss is not None:
         text = (
             f"{name[0].upper()}{name[1:]}: {before.loss:.4g} in the reference, {now.loss:.4g} in "
-            f"the window ({change(now.loss, before.loss)})"
+            f"the window ({compared(now.loss, before.loss)})"
         )
         if now.baseline is not None:
             beside = "better" if now.loss < now.baseline else "no better"

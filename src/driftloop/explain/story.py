@@ -153,7 +153,7 @@ def _gate(
     trivial = challenger.get("baseline")
     beside = "" if trivial is None else f"; the trivial model has {trivial:.4g}"
     if old is None:
-        return f"The challenger's {loss_name(loss)} is {new:.4g}{held}{beside}."
+        return f"Gate: {loss_name(loss)} of the first model {new:.4g}{held}{beside}."
     return (
         f"Gate: {loss_name(loss)} of the challenger {new:.4g}, of the champion {old:.4g}"
         f"{held} ({change(new, old)}){beside}."

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from driftloop.explain.model import CriterionFound, Explanation, FeatureShift, WindowPoint
-from driftloop.explain.words import check_words
+from driftloop.explain.sentences import check_words
 from driftloop.plots.blocks import bar, bars
 from driftloop.plots.figures import loss_name, percent
 from driftloop.plots.scales import date_text

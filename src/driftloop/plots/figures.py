@@ -88,6 +88,17 @@ def change(new: float | None, old: float | None) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
+def compared(new: float | None, old: float | None) -> str:
+    """As `change`, but ``27 times`` from ten times the old value on.
+
+    >>> compared(14.5, 10.0), compared(2700.0, 100.0)
+    ('+45 %', '27 times')
+    """
+    if new is not None and old is not None and old > 0 and new >= 10 * old:
+        return f"{new / old:,.0f} times"
+    return change(new, old)
+
+
 def times(value: float, thing: str = "retrain") -> str:
     """A number with its noun: ``1 retrain``, ``8.2 retrains``."""
     return f"{count(value)} {thing}{'' if value == 1 else 's'}"

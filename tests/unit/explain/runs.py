@@ -13,10 +13,10 @@ from driftloop.detection.stream import StreamTracker
 from driftloop.explain.attempt import Attempt
 from driftloop.explain.check import Checker
 from driftloop.explain.given import Rows
-from driftloop.explain.model import Check
 from driftloop.explain.records import Topic
 from driftloop.explain.target import belongs
 from driftloop.explain.trail import Noted, Trail
+from driftloop.explain.verdict import Check
 from driftloop.messages import Event, Evidence, FleetIncident, RetrainRequested, StreamStatus
 from driftloop.policy import FleetDecider, StreamDecider, StreamTester
 from driftloop.records import RecordDecoder
