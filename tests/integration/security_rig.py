@@ -26,7 +26,14 @@ from tests.secured import ADMIN, SecuredBroker, shown
 
 SECONDS = 90.0
 START_MS = 1_700_000_000_000
-STREAMS = ("streams.a", "streams.b", "streams.c", "streams.refused", "streams.kept")
+STREAMS = (
+    "streams.a",
+    "streams.b",
+    "streams.c",
+    "streams.refused",
+    "streams.kept",
+    "streams.replayed",
+)
 _TOML = """
 home = "{folder}/home-{user}"
 [kafka]

@@ -329,7 +329,7 @@ def test_an_operator_who_replays_without_a_right_is_told(
     site: SecuredSite, right: AclBinding
 ) -> None:
     """With all of them a dead letter is sent again; without one nothing is sent."""
-    letter = to_message(DeadLetter("streams.kept", 0, 0, 1, None, b"{", "not-json", ""))
+    letter = to_message(DeadLetter("streams.replayed", 0, 0, 1, None, b"{", "not-json", ""))
     site.put(site.names.dlq, letter.value, letter.headers)
     settings = site.settings("driftloop-operator")
     place = listing(settings, limit=1)[0].place
@@ -337,7 +337,7 @@ def test_an_operator_who_replays_without_a_right_is_told(
     def send() -> None:
         replay(settings, [place], who="ada", why="a test", force=True)
 
-    named = {"streams.": "topic streams.kept"}.get(
+    named = {"streams.": "topic streams.replayed"}.get(
         right.name, f"{_KINDS[right.restype]} {right.name}"
     )
     with site.having(PAGE["operator who replays"]):
@@ -373,6 +373,28 @@ def test_the_doctor_finds_what_is_missing(site: SecuredSite, part: Part) -> None
             # A topic that may be written to is seen; any other is not even in the list.
             hidden = right.name in {"streams.", "features."} and part != "operator"
             assert ("no topic in view" if hidden else right.name) in told, told
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [
+        ("sasl.password", "guessed", "see sasl.mechanism, sasl.username and sasl.password"),
+        ("security.protocol", "SASL_PLAINTEXT", "see that security.protocol"),
+        ("ssl.ca.location", None, "ssl.ca.location of kafka.properties fit the broker"),
+    ],
+)
+def test_the_doctor_tells_why_a_log_in_fails(
+    site: SecuredSite, name: str, value: str | None, advice: str
+) -> None:
+    """A password that is wrong, no TLS, and a broker whose certificate nobody vouches for."""
+    settings = site.settings("driftloop-viewer")
+    client = {**settings.kafka.client(), name: value}
+    if value is None:
+        del client[name]
+    in_view, (found,) = cluster.broker(settings, client)
+    assert in_view is None
+    assert (found.check, found.state) == ("broker", "fail")
+    assert advice in found.advice, found
 
 
 def test_parts_that_make_their_topics_need_create(site: SecuredSite) -> None:

@@ -42,7 +42,9 @@ def broker(settings: Settings, client: Mapping[str, Any]) -> tuple[list[str] | N
         seen = admin.list_topics(timeout=_SECONDS)
     except KafkaException as error:
         admin.poll(0)
-        why = reasons[0] if reasons else f"{error.args[0].name()}: {error.args[0].str()}"
+        # That all are down follows from why the first is.
+        causes = [one for one in reasons if not one.startswith("_ALL_BROKERS_DOWN")]
+        why = (causes or reasons or [f"{error.args[0].name()}: {error.args[0].str()}"])[0]
         return None, [fail("broker", f"none answers at {servers}: {why}", _advice(servers, why))]
     count = len(seen.brokers)
     topics = sorted(name for name in seen.topics if not name.startswith("__"))
@@ -51,12 +53,21 @@ def broker(settings: Settings, client: Mapping[str, Any]) -> tuple[list[str] | N
 
 
 def _advice(servers: str, why: str) -> str:
-    said = why.lower()
-    if "ssl" in said or "certificate" in said:
-        return "see that security.protocol and ssl.ca.location of kafka.properties fit the broker"
-    if "sasl" in said or "authentication" in said:
+    if why.startswith("_AUTHENTICATION"):
         return "see sasl.mechanism, sasl.username and sasl.password of kafka.properties"
+    if why.startswith("_SSL") or _listens(servers):
+        return "see that security.protocol and ssl.ca.location of kafka.properties fit the broker"
     return hint(servers)
+
+
+def _listens(servers: str) -> bool:
+    """Whether something accepts connections there, be it a broker or not."""
+    host, _, port = servers.split(",", maxsplit=1)[0].strip().rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=2.0).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _log_in(client: Mapping[str, Any], servers: str) -> Finding:

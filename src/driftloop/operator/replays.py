@@ -67,15 +67,7 @@ def replay(
         raise ReplayError(f"other bytes are sent for one dead letter, got {len(wanted)} places")
     if not wanted:
         return []
-    producer = Producer(
-        {
-            **producer_properties(settings.kafka.client()),
-            "transactional.id": TRANSACTIONAL_ID,
-            "transaction.timeout.ms": int(_SECONDS * 1000),
-            "delivery.timeout.ms": int(_SECONDS * 1000),
-        },
-        logger=client_logger(),
-    )
+    producer = _producer(settings)
     try:
         producer.init_transactions(_SECONDS)
         letters = letters_at(settings, wanted)  # none can be sent by another one from here on
@@ -84,6 +76,18 @@ def replay(
         return _send(settings, producer, chosen, who=who, why=why, value=value)
     except KafkaException as error:
         raise _translated(settings, error.args[0], wanted) from error
+
+
+def _producer(settings: Settings) -> Producer:
+    return Producer(
+        {
+            **producer_properties(settings.kafka.client()),
+            "transactional.id": TRANSACTIONAL_ID,
+            "transaction.timeout.ms": int(_SECONDS * 1000),
+            "delivery.timeout.ms": int(_SECONDS * 1000),
+        },
+        logger=client_logger(),
+    )
 
 
 def refusal(settings: Settings, letter: Letter) -> str:
@@ -190,8 +194,12 @@ def _send(
         producer.commit_transaction(_SECONDS)
     except (KafkaException, DeliveryError):
         # What ends it otherwise, as a crash, is ended by the broker or by the next replay.
-        with suppress(KafkaException):
+        try:
             producer.abort_transaction(_SECONDS)
+        except KafkaException:
+            # Left open, it would hold up all who read the stream: a successor ends it.
+            with suppress(KafkaException):
+                _producer(settings).init_transactions(_SECONDS)
         raise
     return [
         msgspec.structs.replace(done, offset=offsets.get(one.place, -1))
