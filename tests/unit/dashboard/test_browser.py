@@ -6,11 +6,13 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, expect
 
+from driftloop.settings import Settings
 from tests.browsers import chromium, violations, watched
 from tests.dashboard import LETTER, OPERATOR, REQUEST, app_of, fleet, guarded
 
@@ -39,8 +41,14 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of a filled read model, guarded by tokens."""
-    folder = tmp_path_factory.mktemp("site")
-    app, _ = app_of(guarded(folder), fleet(), [LETTER])
+    with serving(guarded(tmp_path_factory.mktemp("site"))) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    """Serve a filled read model on a free port of loopback."""
+    app, _ = app_of(settings, fleet(), [LETTER])
     with contextlib.closing(socket.socket()) as listening:
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False)
@@ -90,6 +98,23 @@ def test_the_log_in_page_is_usable_by_everyone(browser: Browser, site: str) -> N
     assert page.url.startswith(f"{site}/log-in?to=")
     assert violations(page) == []
     context.close()
+
+
+def test_a_session_beyond_loopback_is_kept_where_a_port_is_forwarded(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """Its cookie is secure, which browsers take from loopback without TLS."""
+    with serving(guarded(tmp_path, host="0.0.0.0")) as there:  # noqa: S104
+        context = browser.new_context(base_url=there)
+        page = context.new_page()
+        page.goto("/log-in")
+        page.get_by_label("Your name").fill("ada")
+        page.get_by_label("Token").fill(OPERATOR)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Fleet")
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
+        context.close()
 
 
 def test_a_command_is_a_dialog_that_the_keyboard_reaches(page: Page) -> None:

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from driftloop.dashboard.context import Context, Shared
 from driftloop.dashboard.jobs import Job
 from driftloop.dashboard.story import Story, story_of
+from driftloop.explain import explain, page
 from driftloop.readmodel.rows import EventRow, WindowRow
 
 router = APIRouter()
@@ -55,20 +56,15 @@ def explanation(request: Request, shared: Shared, id_: str) -> Response:
 @router.get("/explain.css")
 def style() -> Response:
     """Rules of CSS for explanations."""
-    from driftloop.explain.page import style as rules  # noqa: PLC0415
-
-    return Response(rules(), media_type="text/css")
+    return Response(page.style(), media_type="text/css")
 
 
 def _explained(shared: Context, id_: str, job: Job) -> str:
-    from driftloop.explain import explain  # noqa: PLC0415
-    from driftloop.explain.page import body  # noqa: PLC0415
-
     def progress(what: str, done: int, total: int) -> None:
         del what
         job.done, job.total = done, total
 
-    return str(body(explain(shared.settings, id_, progress=progress)))
+    return page.body(explain(shared.settings, id_, progress=progress))
 
 
 def _request_of(row: EventRow | None, body: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from driftloop.dashboard.access import Visitor
 from driftloop.dashboard.context import Context, Shared, field
 from driftloop.dashboard.orders import LEAST_WHY
 from driftloop.errors import DriftloopError, SettingsError
+from driftloop.operator import dead_letters
 from driftloop.readmodel.trends import count_of
 
 router = APIRouter()
@@ -60,8 +61,6 @@ def replay_form(
     places = place or []
     value = None
     if edit and len(places) == 1:
-        from driftloop.operator import dead_letters  # noqa: PLC0415
-
         try:
             value = (dead_letters.read(shared.settings, places[0]).value or b"").decode()
         except (DriftloopError, UnicodeDecodeError) as error:
@@ -94,8 +93,6 @@ def _form(
 @router.post("/dead-letters/replay")
 def replay(request: Request, shared: Shared) -> Response:
     """Send letters to their streams again, once each."""
-    from driftloop.operator import dead_letters  # noqa: PLC0415
-
     visitor: Visitor = request.state.visitor
     places: list[str] = request.state.form.get("place", [])
     edited: str | None = request.state.form.get("value", [None])[0]
@@ -131,8 +128,6 @@ def replay(request: Request, shared: Shared) -> Response:
 @router.get("/dead-letters/{partition}/{offset}")
 def letter(request: Request, shared: Shared, partition: int, offset: int) -> Response:
     """One letter with its bytes."""
-    from driftloop.operator import dead_letters  # noqa: PLC0415
-
     place = f"{partition}:{offset}"
     try:
         found = dead_letters.read(shared.settings, place)
