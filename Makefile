@@ -52,7 +52,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
 	  $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) \
-	  --editable '.[trainer,scorer,s3,mlflow,sklearn,xgboost,onnx,otel,signing,demo,backtest,dev]'
+	  --editable '.[trainer,scorer,s3,mlflow,sklearn,xgboost,onnx,otel,signing,demo,backtest,dashboard,dev]'
 	@touch $@
 
 clean:  ## stop the local Kafka; remove .venv, caches and .driftloop

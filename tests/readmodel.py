@@ -92,7 +92,7 @@ _REQUIRED: dict[type[Event], dict[str, Any]] = {
 
 def make(kind: type[Event], stream: str = "streams.a", **fields: Any) -> Any:
     """An event of a kind, with fields that fit; its id follows from them unless it is given."""
-    given = {"profile": "default", **_REQUIRED[kind], **fields}
+    given = {"profile": "default", **_REQUIRED.get(kind, {}), **fields}
     given.setdefault("id", event_id(stream, "", kind.__name__, sorted(map(str, given.items()))))
     return kind(stream=stream, **given)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-Part = Literal["monitor", "trainer", "scorer", "demo"]
+Part = Literal["monitor", "trainer", "scorer", "demo", "dashboard"]
 PARTS: tuple[str, ...] = get_args(Part)
 _beaten: dict[str, float] = {}
 

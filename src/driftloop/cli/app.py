@@ -44,6 +44,7 @@ _COMMANDS = {
     "dlq": ("driftloop.cli.dlq", "List, show and replay dead letters: what could not be read."),
     "doctor": ("driftloop.cli.doctor", "Check broker, rights, topics, store and clock."),
     "explain": ("driftloop.cli.explain", "Say why a model was retrained, and check the decision."),
+    "dashboard": ("driftloop.cli.dashboard", "Show all streams in a browser, and steer them."),
 }
 
 

@@ -12,6 +12,7 @@ EXTRAS = {
     "scorer": "scorer",
     "models": "scorer",
     "backtest": "backtest,trainer",
+    "dashboard": "dashboard",
 }
 
 

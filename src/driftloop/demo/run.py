@@ -167,6 +167,11 @@ def _play(
                 for part in PARTS:
                     children.start(part, [part, "--config", str(layout.config)])
                 done.plain = f"monitor, trainer and scorer started; logs in {shown(layout.logs)}"
+            screen.console.print(
+                "  All streams in a browser, while this runs: "
+                f"[bold]driftloop dashboard --config {shown(layout.config)}[/]",
+                soft_wrap=True,
+            )
         wire = Wire(settings, layout, flights)
         stack.callback(wire.close)
         loop = Loop(wire, children, screen, board, flights, settings)

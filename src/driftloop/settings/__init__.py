@@ -1,5 +1,6 @@
 """Configuration: one `driftloop.toml`, environment overrides, all faults listed at once."""
 
+from driftloop.settings.dashboard import DashboardSettings, ProxySettings
 from driftloop.settings.features import Features
 from driftloop.settings.fleet import Fleet
 from driftloop.settings.load import DEFAULT_FILE, load_settings
@@ -30,6 +31,7 @@ __all__ = [
     "DEFAULT_FILE",
     "CountWindow",
     "CycleWindow",
+    "DashboardSettings",
     "Features",
     "Fields",
     "Fleet",
@@ -39,6 +41,7 @@ __all__ = [
     "MonitorSettings",
     "Policy",
     "Profile",
+    "ProxySettings",
     "ScorerSettings",
     "Settings",
     "StoreSettings",

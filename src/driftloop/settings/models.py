@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from driftloop.settings.base import SIZE_PATTERN, Duration, Section
 from driftloop.settings.commands import CommandSettings
+from driftloop.settings.dashboard import DashboardSettings
 from driftloop.settings.policy import Policy
 from driftloop.settings.profile import Profile
 from driftloop.settings.secrets import resolve
@@ -266,6 +267,7 @@ class Settings(BaseSettings):
         store: Where model artifacts lie.
         mlflow: An MLflow server that is told of versions.
         telemetry: Metrics, probes and traces.
+        dashboard: Where the dashboard listens, and who may look and order.
         policies: Policies by name, for profiles and for ``driftloop backtest --policy``.
         profiles: What the records of each group of topics mean; the first that matches counts.
     """
@@ -289,6 +291,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     mlflow: MlflowSettings = MlflowSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    dashboard: DashboardSettings = DashboardSettings()
     policies: dict[str, Policy] = Field(default={})
     profiles: dict[str, Profile] = {"default": Profile()}
 
