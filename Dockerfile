@@ -33,6 +33,11 @@ FROM build AS build-demo
 RUN uv pip install --no-cache --python /opt/driftloop/bin/python --constraint constraints.txt \
     ".[scorer,demo]"
 
+# Without torch it tries policies on recorded predictions alone.
+FROM build AS build-dashboard
+RUN uv pip install --no-cache --python /opt/driftloop/bin/python --constraint constraints.txt \
+    ".[dashboard,scorer,backtest,signing]"
+
 # What all images share: no root, flows beside the package, folders that volumes take over.
 FROM python AS runtime
 RUN groupadd --gid 10001 driftloop \
@@ -59,6 +64,10 @@ CMD ["trainer"]
 FROM runtime AS demo
 COPY --from=build-demo /opt/driftloop /opt/driftloop
 CMD ["demo", "--help"]
+
+FROM runtime AS dashboard
+COPY --from=build-dashboard /opt/driftloop /opt/driftloop
+CMD ["dashboard"]
 
 # The last one, so that a plain `docker build .` makes it.
 FROM runtime AS monitor

@@ -37,7 +37,7 @@ def _commands() -> Iterator[tuple[str, list[str]]]:
         kind, *test = service["healthcheck"]["test"]
         assert kind == "CMD"
         yield f"compose {name} healthcheck", test
-    for folder in ("base", "overlays/gpu"):
+    for folder in ("base", "overlays/gpu", "overlays/dashboard"):
         for one in objects(K8S / folder):
             for container in containers(one):
                 place = f"k8s {folder} {container['name']}"
@@ -213,7 +213,7 @@ def test_each_process_of_the_cluster_has_a_recovery_volume_of_its_own() -> None:
 
 
 def test_yaml_files_are_all_read_by_a_kustomization() -> None:
-    for folder in (K8S / "base", K8S / "overlays" / "gpu"):
+    for folder in (K8S / "base", *(K8S / "overlays" / name for name in ("gpu", "dashboard"))):
         named = yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))["resources"]
         there = {file.name for file in folder.glob("*.yaml")} - {"kustomization.yaml"}
         assert there <= set(named)

@@ -18,7 +18,7 @@ from driftloop.kafka.broker_docker import IMAGE
 from driftloop.settings import load_settings
 from tests.deploy.manifests import K8S, ROOT, compose, containers, objects, pod_spec
 
-FOLDERS = [K8S / "base", K8S / "overlays" / "gpu", K8S / "overlays" / "observability"]
+FOLDERS = [K8S / "base", *sorted((K8S / "overlays").iterdir())]
 
 
 def test_the_compose_file_fits_the_compose_specification() -> None:

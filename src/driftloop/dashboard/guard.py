@@ -18,8 +18,11 @@ from driftloop.settings.dashboard import is_loopback
 LARGEST_FORM = 2 << 20
 """Bytes of what a form may send."""
 
-OPEN = frozenset({"/log-in", "/healthz", "/readyz"})
+OPEN = frozenset({"/log-in"})
 """Pages for whoever asks, beside the files of ``/static``."""
+
+PROBES = frozenset({"/healthz", "/readyz"})
+"""For whoever asks, under any name."""
 
 SAFE = frozenset({"GET", "HEAD"})
 
@@ -88,10 +91,13 @@ class Guard:
         fresh = known is None or known.session != visitor.session
         state = scope.setdefault("state", {})
         state.update(visitor=visitor, token=self._door.sessions.form_token(visitor), form={})
+        if path in PROBES:  # asked by address, and they tell nothing of streams
+            refused = None if method in SAFE else _refusal(405, "It is only read.")
+            return refused, visitor, False
         if not self._meant(headers.get("host", "")):
             why = "This name is none of the dashboard's; name it in dashboard.hosts."
             return _refusal(421, why), visitor, False
-        if path.startswith("/static/") or path in {"/healthz", "/readyz"}:
+        if path.startswith("/static/"):
             refused = None if method in SAFE else _refusal(405, "It is only read.")
             return refused, visitor, False
         if method not in SAFE:

@@ -156,6 +156,14 @@ def test_a_name_that_was_rebound_to_loopback_is_refused(tmp_path: Path) -> None:
         assert client.get("/", headers={"host": host}).status_code == 200, host
 
 
+def test_probes_are_answered_under_any_name(tmp_path: Path) -> None:
+    client = client_of(tmp_path, host="0.0.0.0", hosts=["driftloop.example.org"])  # noqa: S104
+    for page in ("/healthz", "/readyz"):
+        assert client.get(page, headers={"host": "10.1.2.3:8300"}).status_code == 200
+        assert client.post(page, headers={"host": "10.1.2.3:8300"}).status_code == 405
+    assert client.get("/log-in", headers={"host": "10.1.2.3:8300"}).status_code == 421
+
+
 def test_every_answer_has_the_headers_that_bind_browsers(tmp_path: Path) -> None:
     client = client_of(tmp_path)
     log_in(client, VIEWER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from importlib.util import find_spec
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -98,6 +99,15 @@ def _check(shared: Context, trial: Trial) -> None:
         faults.append(Fault("stream", repr(trial.stream), f"a known stream ({near})"))
     if trial.days and not re.fullmatch(r"[0-9]{1,5}", trial.days):
         faults.append(Fault("days", repr(trial.days), "a whole number of days, or nothing for all"))
+    lacking = [
+        one
+        for one in ("pyarrow", *(() if trial.recorded else ("torch", "safetensors", "psutil")))
+        if find_spec(one) is None
+    ]
+    if lacking:
+        rule = "installed where the dashboard runs: pip install 'driftloop[backtest,trainer]'"
+        told = "" if "pyarrow" in lacking else "on recorded predictions it needs no torch"
+        faults.append(Fault("packages", f"no {', '.join(lacking)}", rule, told))
     if not 1 <= len(trial.policies) <= MOST_POLICIES:
         rule = f"1 to {MOST_POLICIES} policies"
         faults.append(Fault("policies", str(len(trial.policies)), rule))
