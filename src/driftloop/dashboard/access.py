@@ -63,7 +63,11 @@ class Sessions:
 
     def __init__(self, seconds: float) -> None:
         self._key = secrets.token_bytes(32)
-        self._signer = URLSafeTimedSerializer(self._key, salt="session")
+        self._signer = URLSafeTimedSerializer(
+            self._key,
+            salt="session",
+            signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+        )
         self._seconds = seconds
         self._ended: OrderedDict[str, None] = OrderedDict()
 

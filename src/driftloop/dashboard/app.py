@@ -77,6 +77,7 @@ def create_app(
         live=fresh,
         door=door,
         jobs=Jobs(),
+        trials=Jobs(1),
         templates=make_templates(),
     )
 
@@ -90,6 +91,7 @@ def create_app(
             if live is None:
                 fresh.stop()
             context.jobs.close()
+            context.trials.close()
 
     # No pages that describe the interface: they load scripts from elsewhere.
     app = FastAPI(

@@ -37,7 +37,8 @@ class Context:
         queries: Asks it.
         live: Keeps it fresh.
         door: Says who asks.
-        jobs: What runs beside the pages.
+        jobs: Explanations, made beside the pages.
+        trials: Trials of policies, one at a time.
         templates: The pages' HTML.
     """
 
@@ -47,6 +48,7 @@ class Context:
     live: Live
     door: Door
     jobs: Jobs
+    trials: Jobs
     templates: Environment
 
     def page(

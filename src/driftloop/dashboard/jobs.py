@@ -16,6 +16,9 @@ from driftloop.errors import DriftloopError
 KEPT = 64
 """Jobs whose answer is remembered."""
 
+WAITING = 20
+"""Jobs that may be under way or wait; a further one fails at once."""
+
 _log = structlog.get_logger(__name__)
 
 Progress = Callable[[int, int], None]
@@ -61,10 +64,10 @@ class Jobs:
         with self._lock:
             return self._jobs.get(name)
 
-    def all(self, prefix: str) -> list[Job]:
-        """Jobs whose name begins so, newest first."""
+    def all(self) -> list[Job]:
+        """Those that are remembered, newest first."""
         with self._lock:
-            return [job for name, job in self._jobs.items() if name.startswith(prefix)][::-1]
+            return list(self._jobs.values())[::-1]
 
     def begin(self, name: str, task: Callable[[Job], Any], *, again: bool = False) -> Job:
         """Begin a task, or find the one of that name.
@@ -72,12 +75,14 @@ class Jobs:
         Args:
             name: What it is known by.
             task: Gives the answer; what it raises of ours is the fault.
-            again: Begin anew where one of that name has failed.
+            again: Begin anew where one of that name is over.
         """
         with self._lock:
             known = self._jobs.get(name)
-            if known is not None and not (again and known.over and known.fault):
+            if known is not None and not (again and known.over):
                 return known
+            if sum(not one.over for one in self._jobs.values()) >= WAITING:
+                return Job(name, over=True, fault="too much is under way; try again later")
             job = Job(name)
             self._jobs[name] = job
             self._jobs.move_to_end(name)

@@ -219,3 +219,7 @@ def test_a_trial_that_does_not_fit_is_told_with_all_faults(client: TestClient) -
         "reducible(",
     ):
         assert told in answer.text
+
+
+def test_what_is_no_event_begins_no_explanation(client: TestClient) -> None:
+    assert client.get("/events/nothing/explanation").status_code == 404

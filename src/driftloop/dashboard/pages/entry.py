@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
+import structlog
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
@@ -15,6 +16,7 @@ from driftloop.dashboard.context import Shared, field
 from driftloop.readmodel.trends import first_stream
 
 router = APIRouter()
+_log = structlog.get_logger(__name__)
 
 LONGEST_NAME = 80
 _PAUSE = 1.0  # at least so long between two changes that are told
@@ -48,9 +50,11 @@ def log_in(request: Request, shared: Shared) -> Response:
     visitor = shared.door.log_in(name, field(request, "token"))
     if visitor is None:
         shared.door.pace.failed(address)
+        _log.warning("dashboard.log_in_failed", name=name, address=address)
         fault = "This token is not known."
         return shared.page(request, "log-in.html", status=401, to=to, fault=fault, name=name)
     shared.door.sessions.end(request.state.visitor)
+    _log.info("dashboard.log_in", name=name, role=visitor.role, address=address)
     done = RedirectResponse(to, 303)
     done.headers["set-cookie"] = request.app.state.guard_cookie(visitor)
     return done

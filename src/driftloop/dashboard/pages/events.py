@@ -48,8 +48,10 @@ def event(request: Request, shared: Shared, prefix: str) -> Response:
 @router.get("/events/{id_}/explanation")
 def explanation(request: Request, shared: Shared, id_: str) -> Response:
     """The explanation, or how far it is."""
+    if not shared.queries.event(id_) and shared.queries.window(id_) is None:
+        return shared.page(request, "missing.html", status=404, what="event", name=id_, near=[])
     again = request.query_params.get("again") == "1"
-    job = shared.jobs.begin(f"explain:{id_}", lambda job: _explained(shared, id_, job), again=again)
+    job = shared.jobs.begin(id_, lambda job: _explained(shared, id_, job), again=again)
     return shared.page(request, "explanation.html", job=job, id=id_)
 
 

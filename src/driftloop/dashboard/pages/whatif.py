@@ -19,7 +19,6 @@ from driftloop.settings import Profile, parse_policy
 
 router = APIRouter()
 
-PREFIX = "what-if:"
 MOST_POLICIES = 40
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
@@ -55,7 +54,7 @@ def _form(
         profiles=list(shared.settings.profiles),
         suggested=_suggested(profile) if profile else [],
         own=list(shared.settings.policies),
-        jobs=[(job, job.name.removeprefix(PREFIX)) for job in shared.jobs.all(PREFIX)],
+        jobs=shared.trials.all(),
     )
 
 
@@ -84,7 +83,9 @@ def begin(request: Request, shared: Shared) -> Response:
         _check(shared, trial)
     except SettingsError as error:
         return _form(request, shared, trial, [str(one) for one in error.faults])
-    shared.jobs.begin(PREFIX + trial.id, lambda job: run(shared.settings, trial, job))
+    begun = shared.trials.begin(trial.id, lambda job: run(shared.settings, trial, job))
+    if begun.fault:
+        return _form(request, shared, trial, [begun.fault])
     return RedirectResponse(f"/what-if/{trial.id}?{urlencode({'stream': trial.stream})}", 303)
 
 
@@ -127,7 +128,7 @@ def _check(shared: Context, trial: Trial) -> None:
 @router.get("/what-if/{id_}")
 def result(request: Request, shared: Shared, id_: str) -> Response:
     """How far a trial is, or its result."""
-    job = shared.jobs.get(PREFIX + id_)
+    job = shared.trials.get(id_)
     if job is None:
         return shared.page(request, "missing.html", status=404, what="trial", name=id_, near=[])
     template = "trial-part.html" if "hx-request" in request.headers else "trial.html"
@@ -138,7 +139,7 @@ def result(request: Request, shared: Shared, id_: str) -> Response:
 def stop(request: Request, shared: Shared, id_: str) -> Response:
     """End a trial early."""
     del request
-    job = shared.jobs.get(PREFIX + id_)
+    job = shared.trials.get(id_)
     if job is not None:
         job.stop.set()
     return RedirectResponse(f"/what-if/{id_}", 303)
@@ -147,7 +148,7 @@ def stop(request: Request, shared: Shared, id_: str) -> Response:
 @router.get("/what-if/{id_}/report")
 def report(request: Request, shared: Shared, id_: str) -> Response:
     """The whole report of a trial, as `driftloop backtest` writes it."""
-    job = shared.jobs.get(PREFIX + id_)
+    job = shared.trials.get(id_)
     page = files_of(shared.settings, id_) / "index.html"
     if job is None or not page.is_file():
         return shared.page(request, "missing.html", status=404, what="report", name=id_, near=[])
