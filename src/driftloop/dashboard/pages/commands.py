@@ -64,7 +64,8 @@ def _form(
     title, does = ACTIONS.get(order.action, (order.action, ""))
     row = shared.queries.stream(order.stream) if order.stream else None
     versions = shared.queries.versions(order.stream) if order.stream else []
-    earlier = [one for one in versions if row is None or one.version != row.model_version]
+    current = versions[0].version if versions else row and row.model_version
+    earlier = [one for one in versions if one.version != current]
     return shared.page(
         request,
         "command.html",
@@ -77,6 +78,7 @@ def _form(
         takes_until=order.action in TAKES_UNTIL,
         earlier=list({one.version: one for one in earlier}.values()),
         row=row,
+        current=current,
         faults=faults or [],
         commands=commands or [],
         shown=SHOWN,

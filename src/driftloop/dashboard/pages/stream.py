@@ -61,6 +61,7 @@ def stream(
         requests=requests,
         listed=LISTED,
         versions=versions,
+        current=versions[0][0].version if versions else found.model_version,
         commands=shared.queries.commands(stream=name, limit=50),
         promise=promise(known.policy, known.fleet) if known else "",
         loss_name=known.loss if known else "",
