@@ -17,6 +17,9 @@ from driftloop.settings import Settings
 ASK_SECONDS = 1.0
 """How often the file is asked whether another process has changed it."""
 
+USUAL_PAUSE = 0.5
+"""Seconds between two looks at the topics (`driftloop.readmodel.Feed.follow`)."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -26,9 +29,11 @@ class Live:
     Args:
         settings: The configuration.
         model: The read model.
+        patience: Seconds in which a broker must answer at the start.
     """
 
-    def __init__(self, settings: Settings, model: ReadModel) -> None:
+    def __init__(self, settings: Settings, model: ReadModel, patience: float = 10.0) -> None:
+        self._patience = patience
         self._settings = settings
         self._model = model
         self._stopped = threading.Event()
@@ -105,7 +110,7 @@ class Live:
         try:
             while not self.caught_up and not self._stopped.is_set():
                 try:
-                    feed.catch_up(self._count, check=self._check)
+                    feed.catch_up(self._count, check=self._check, timeout=self._patience)
                     self.caught_up = True
                     self._changed()
                 except _StoppedError:
@@ -113,11 +118,21 @@ class Live:
                 except (KafkaError, KafkaException) as error:
                     self.fault = str(error)
                     _log.warning("dashboard.kafka_away", error=str(error))
+                    # What was known before is shown; without any the pages say why.
+                    self.caught_up = bool(self._model.positions())
                     self._tell()
                     self._wait(2.0)
-            feed.follow(self._stopped.is_set, self._changed, self._wait)
+            feed.follow(self._stopped.is_set, self._changed, self._pause)
         finally:
             feed.close()
+
+    def _pause(self, seconds: float) -> None:
+        """Pause between two looks at the topics; they are longer while no broker answers."""
+        away = seconds > USUAL_PAUSE
+        if away != bool(self.fault):
+            self.fault = "no broker answers" if away else ""
+            self._tell()
+        self._wait(seconds)
 
     def _watch(self) -> None:
         """Ask the file whether it has changed, until this process may write it."""

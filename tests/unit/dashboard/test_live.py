@@ -40,14 +40,32 @@ def test_what_another_process_writes_is_told_to_open_pages(tmp_path: Path) -> No
 
 def test_a_kafka_that_is_away_is_told_and_waited_for(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
-    live = Live(settings, open_model(settings))
+    live = Live(settings, open_model(settings), patience=1.0)
     told = threading.Event()
     live.listen(told.set)
     live.start()
     try:
-        assert told.wait(2 * MARGIN)
+        assert told.wait(MARGIN)
         assert live.writes
         assert not live.ready
+        assert live.fault
+    finally:
+        live.stop()
+
+
+def test_what_was_known_is_shown_while_kafka_is_away(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    before = open_model(settings)
+    assert before.acquire()
+    fill(before, [make(StreamStatus)])
+    before.close()
+    live = Live(settings, open_model(settings), patience=1.0)
+    told = threading.Event()
+    live.listen(told.set)
+    live.start()
+    try:
+        assert told.wait(MARGIN)
+        assert live.ready
         assert live.fault
     finally:
         live.stop()
