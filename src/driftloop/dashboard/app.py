@@ -19,6 +19,7 @@ from driftloop.dashboard.context import Context, make_templates
 from driftloop.dashboard.guard import Guard
 from driftloop.dashboard.jobs import Jobs
 from driftloop.dashboard.live import Live
+from driftloop.dashboard.memo import Memo
 from driftloop.dashboard.pages import (
     audit,
     commands,
@@ -78,6 +79,7 @@ def create_app(
         door=door,
         jobs=Jobs(),
         trials=Jobs(1),
+        memo=Memo(lambda: fresh.changes),
         templates=make_templates(),
     )
 

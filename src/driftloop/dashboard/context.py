@@ -16,6 +16,7 @@ from driftloop import __version__
 from driftloop.dashboard.access import Door, Visitor
 from driftloop.dashboard.jobs import Jobs
 from driftloop.dashboard.live import Live
+from driftloop.dashboard.memo import Memo
 from driftloop.dashboard.plots import OUTCOME_TONES, STATE_TONES, spark
 from driftloop.dashboard.words import FILTERS
 from driftloop.readmodel import Queries, ReadModel
@@ -39,6 +40,7 @@ class Context:
         door: Says who asks.
         jobs: Explanations, made beside the pages.
         trials: Trials of policies, one at a time.
+        memo: Gives answers about the whole fleet again for a short while.
         templates: The pages' HTML.
     """
 
@@ -49,6 +51,7 @@ class Context:
     door: Door
     jobs: Jobs
     trials: Jobs
+    memo: Memo
     templates: Environment
 
     def page(

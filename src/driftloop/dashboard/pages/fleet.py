@@ -34,10 +34,10 @@ def fleet(request: Request, shared: Shared) -> Response:
     """All streams at a glance."""
     if not shared.live.ready:
         return shared.page(request, "building.html")
-    found = shared.queries.fleet()
+    found = shared.memo("fleet", shared.queries.fleet)
     needy = shared.queries.streams(need="any", limit=LISTED)
     incidents = shared.queries.incidents(open_only=True, limit=5)
-    over_time = retrains_over_time(shared.model)
+    over_time = shared.memo("retrains", lambda: retrains_over_time(shared.model))
     label = "Retrains over event time, by outcome"
     return shared.page(
         request,
@@ -49,15 +49,15 @@ def fleet(request: Request, shared: Shared) -> Response:
         lines=sparks(shared.model, [one.stream for one in needy.rows]),
         state_bar=shares(found.states, STATE_TONES, _told(found.states)),
         outcome_bar=shares(found.outcomes, OUTCOME_TONES, _told(found.outcomes)),
-        ledger=ledger(shared.model),
+        ledger=shared.memo("ledger", lambda: ledger(shared.model)),
         budgets=shared.queries.budgets(),
-        trained=_trained(shared),
+        trained=shared.memo("trained", lambda: _trained(shared)),
         parts=[one for one in shared.queries.parts() if one.state != "stopped"],
         promises=_promises(shared, found),
         bars=over_time,
         bars_wide=over_time and bars(over_time, width=1100, height=150, label=label),
         bars_narrow=over_time and bars(over_time, width=380, height=150, label=label),
-        events=shared.queries.events(limit=10),
+        events=shared.memo("events", lambda: shared.queries.events(limit=10)),
     )
 
 

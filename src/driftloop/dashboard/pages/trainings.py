@@ -39,7 +39,7 @@ def trainings(
         limit=ROWS + 1,
         offset=(page - 1) * ROWS,
     )
-    found = shared.queries.fleet()
+    found = shared.memo("fleet", shared.queries.fleet)
     return shared.page(
         request,
         "trainings.html",
@@ -47,7 +47,7 @@ def trainings(
         more=len(rows) > ROWS,
         page=page,
         fleet=found,
-        ledger=ledger(shared.model),
+        ledger=shared.memo("ledger", lambda: ledger(shared.model)),
         outcomes=OUTCOMES,
         verdicts=VERDICTS,
         kinds=KINDS,

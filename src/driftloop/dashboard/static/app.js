@@ -2,9 +2,10 @@
 "use strict";
 
 const REFRESH_MS = 1500;
+const SETTLED_MS = 3000;
 
 // Pages go on by themselves: the server tells that something changed, the page asks for its part.
-const live = { due: false, busy: false, last: 0, timer: 0 };
+const live = { due: false, busy: false, last: 0, timer: 0, late: 0 };
 
 function mayRefresh() {
   const region = document.getElementById("live");
@@ -35,6 +36,11 @@ async function refresh() {
   }
 }
 
+function again() {
+  live.due = true;
+  refresh();
+}
+
 function follow() {
   const pulse = document.getElementById("pulse");
   if (!pulse) return;
@@ -48,8 +54,10 @@ function follow() {
     if (!first) {
       void pulse.offsetWidth;
       pulse.classList.add("beat");
-      live.due = true;
-      refresh();
+      again();
+      // Figures of the whole fleet may be two seconds old: look once more when it is quiet.
+      clearTimeout(live.late);
+      live.late = setTimeout(again, SETTLED_MS);
     }
     first = false;
   });
