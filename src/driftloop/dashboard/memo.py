@@ -41,3 +41,8 @@ class Memo:
             answer = make()
             self._known[name] = (now, changes, answer)
             return answer
+
+    def forget(self) -> None:
+        """Make every answer anew."""
+        with self._lock:
+            self._known.clear()
