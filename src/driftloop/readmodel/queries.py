@@ -51,6 +51,13 @@ SORTS: dict[str, str] = {
 }
 """How streams may be sorted."""
 
+COMMANDS = (
+    "SELECT c.*, d.reason AS letter, d.detail AS fault FROM commands c LEFT JOIN events e ON e.id = c.id "
+    "LEFT JOIN dead_letters d ON d.topic = e.topic "
+    "AND d.source_partition = e.partition AND d.source_offset = e.place"
+)
+"""Commands with the dead letter of each that has one."""
+
 OutT = TypeVar("OutT", bound=Row)
 
 
@@ -229,12 +236,13 @@ class Queries:
         self, *, stream: str = "", who: str = "", since: int | None = None, limit: int = 100
     ) -> list[CommandRow]:
         """Commands, newest first."""
-        where, values = _where({"stream = ?": stream, "who = ?": who, "told_at >= ?": since})
+        where, values = _where({"c.stream = ?": stream, "who = ?": who, "c.told_at >= ?": since})
         found = self._all(
-            f"SELECT * FROM commands{where} ORDER BY told_at DESC LIMIT ?",  # noqa: S608  # ours
+            f"{COMMANDS}{where} "  # ours
+            "ORDER BY c.told_at DESC LIMIT ?",
             [*values, limit],
         )
-        return [CommandRow(**{**dict(row), "led_to": json.loads(row["led_to"])}) for row in found]
+        return [command_of(row) for row in found]
 
     def letters(
         self, *, topic: str = "", reason: str = "", limit: int = 100, offset: int = 0
@@ -375,6 +383,15 @@ def _turned(term: str) -> str:
     if term.endswith(" DESC"):
         return term.removesuffix(" DESC")
     return term if term.endswith((" = 0", " NULL")) else f"{term} DESC"
+
+
+def command_of(row: sqlite3.Row) -> CommandRow:
+    """A command; one that was dead-lettered has no answer, and is refused for that reason."""
+    fields = {**dict(row), "led_to": json.loads(row["led_to"])}
+    letter, fault = fields.pop("letter"), fields.pop("fault")
+    if letter is not None and not fields["outcome"]:
+        fields |= {"outcome": "refused", "detail": f"{letter}: {fault}"}
+    return CommandRow(**fields)
 
 
 def _event(row: sqlite3.Row) -> EventRow:

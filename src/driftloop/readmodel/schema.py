@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 """Of these tables; a file of another version is built anew."""
 
 DDL = """
@@ -89,6 +89,7 @@ CREATE TABLE events (
 ) WITHOUT ROWID;
 CREATE INDEX events_by_stream ON events (stream, at);
 CREATE INDEX events_by_type ON events (type, told_at);
+CREATE INDEX events_by_time ON events (told_at DESC);
 
 CREATE TABLE requests (
     id TEXT PRIMARY KEY,

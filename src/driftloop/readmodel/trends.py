@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from driftloop.readmodel.queries import DAY_MS
+from driftloop.readmodel.queries import COMMANDS, DAY_MS, command_of
 from driftloop.readmodel.rows import CommandRow
 from driftloop.readmodel.store import ReadModel
 
@@ -100,11 +100,11 @@ def seconds_since(model: ReadModel, since_ms: int) -> dict[str, float]:
 def commands_of(model: ReadModel, *, batch: str = "", ids: Sequence[str] = ()) -> list[CommandRow]:
     """Commands that were given together, or of these ids; in the order of their streams."""
     rows = model.db.execute(
-        "SELECT * FROM commands WHERE (? != '' AND batch = ?) "
-        "OR id IN (SELECT value FROM json_each(?)) ORDER BY stream, id",
+        f"{COMMANDS} WHERE (? != '' AND c.batch = ?) "
+        "OR c.id IN (SELECT value FROM json_each(?)) ORDER BY c.stream, c.id",
         (batch, batch, json.dumps(list(ids))),
     ).fetchall()
-    return [CommandRow(**{**dict(row), "led_to": json.loads(row["led_to"])}) for row in rows]
+    return [command_of(row) for row in rows]
 
 
 def request_of_window(model: ReadModel, stream: str, closed_at: int) -> str:

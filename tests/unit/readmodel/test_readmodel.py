@@ -352,6 +352,15 @@ class TestCommands:
         assert found is not None
         assert (found.dismissed_by, found.dismissed_why) == ("ada", "a test run")
 
+    def test_a_command_that_was_dead_lettered_is_refused(
+        self, model: ReadModel, ask: Queries
+    ) -> None:
+        fill(model, [make(Command, id="c"), make(Command, id="d")])
+        letter = (0, 0, "driftloop.test", 0, 1, "bad-signature", "of another key", 9, START)
+        model.write([], [letter], {})
+        found = {row.id: (row.outcome, row.detail) for row in ask.commands()}
+        assert found == {"c": ("", ""), "d": ("refused", "bad-signature: of another key")}
+
 
 class TestFile:
     """One process writes; a file of another origin is built anew."""
