@@ -52,7 +52,8 @@ SORTS: dict[str, str] = {
 """How streams may be sorted."""
 
 COMMANDS = (
-    "SELECT c.*, d.reason AS letter, d.detail AS fault FROM commands c LEFT JOIN events e ON e.id = c.id "
+    "SELECT c.*, d.reason AS letter, d.detail AS fault "
+    "FROM commands c LEFT JOIN events e ON e.id = c.id "
     "LEFT JOIN dead_letters d ON d.topic = e.topic "
     "AND d.source_partition = e.partition AND d.source_offset = e.place"
 )

@@ -100,7 +100,7 @@ def seconds_since(model: ReadModel, since_ms: int) -> dict[str, float]:
 def commands_of(model: ReadModel, *, batch: str = "", ids: Sequence[str] = ()) -> list[CommandRow]:
     """Commands that were given together, or of these ids; in the order of their streams."""
     rows = model.db.execute(
-        f"{COMMANDS} WHERE (? != '' AND c.batch = ?) "
+        f"{COMMANDS} WHERE (? != '' AND c.batch = ?) "  # noqa: S608  # ours
         "OR c.id IN (SELECT value FROM json_each(?)) ORDER BY c.stream, c.id",
         (batch, batch, json.dumps(list(ids))),
     ).fetchall()
