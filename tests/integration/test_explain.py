@@ -22,6 +22,7 @@ from driftloop.messages import (
     RetrainRequested,
     TrainingFinished,
 )
+from tests.commands import Ended, run_here
 from tests.html import Balance
 from tests.integration.loop_rig import LoopRig, of
 from tests.integration.monitor_rig import START_MS, jumping
@@ -68,9 +69,13 @@ class _Ran:
         """All requests."""
         return of(self.events, RetrainRequested)
 
-    def explain(self, event_id: str, *more: str) -> Any:
+    def run(self, *arguments: str) -> Ended:
+        """Run a command."""
+        return run_here(self.rig.folder, *arguments, "--config", str(self.rig.config))
+
+    def explain(self, event_id: str, *more: str) -> Ended:
         """Run the command."""
-        return self.rig.run("explain", event_id, "--config", str(self.rig.config), *more)
+        return self.run("explain", event_id, *more)
 
 
 def _command(stream: str) -> Command:
@@ -167,7 +172,7 @@ def test_the_commands_of_the_page_run(ran: _Ran) -> None:
     request = next(one for one in ran.requests if one.reason == "policy")
     for _, *rest in commands:
         named = [request.id if one == "EVENT-ID" else one for one in rest]
-        done = ran.rig.run(*named, "--config", str(ran.rig.config))
+        done = ran.run(*named)
         assert done.returncode == 0, done.stderr
     assert (ran.rig.folder / "why.html").exists()
 

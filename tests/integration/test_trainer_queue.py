@@ -217,7 +217,8 @@ def test_a_trainer_knows_what_others_spent_and_waits_for_no_transaction_of_their
     topic = settings.topics.trainings
     done = request("r1")
     for i, name in enumerate(("one", "two")):
-        producer = Producer({**rig.client, "transactional.id": f"{rig.prefix}-{name}"})
+        own = {"transactional.id": f"{rig.prefix}-{name}", "transaction.timeout.ms": 600_000}
+        producer = Producer({**rig.client, **own})
         producer.init_transactions(10)
         producer.begin_transaction()
         value = encode(finished(done, seconds=2.0 + i))

@@ -104,16 +104,16 @@ class Follower:
             now = time.monotonic()
             if progress:
                 deadline, look = now + timeout, now + _LOOK_SECONDS
-            elif now > look:
-                # A topic that may not even be seen is passed over in silence.
-                partition_counts(self._client, sorted({topic for topic, _ in behind}))
-                look = deadline
             elif now > deadline:
                 topic, partition = behind[0]
                 raise KafkaUnavailableError(
                     f"{topic}[{partition}] could not be read beyond offset "
                     f"{self.positions[behind[0]]} for {timeout:g} s{because}"
                 )
+            elif now > look:
+                # A topic that may not even be seen is passed over in silence.
+                partition_counts(self._client, sorted({topic for topic, _ in behind}))
+                look = deadline
 
     def _follow(self, new: list[Place]) -> None:
         if not new:
