@@ -104,6 +104,21 @@ def print_closing(
         ]
     if kept:
         home = f"DRIFTLOOP_HOME={shown(layout.out)}"
+        with_config = f"--config {shown(layout.config)}"
+        routes = board.flights.routes
+        stream = layout.stream("LAX" if "LAX" in routes else routes[0])
+        rows[2:2] = [
+            (
+                f"{me} dashboard {with_config}",
+                "all streams in a browser: why, did it help, go back",
+            ),
+            (
+                f"{me} stream show {stream} {with_config}",
+                "the same of one stream, in the terminal",
+            ),
+            (f"{me} monitor {with_config}", "it and a trainer must run for orders, as a rollback"),
+            (f"{me} trainer {with_config}", "trains, and takes versions back"),
+        ]
         rows += [
             (f"{home} {me} kafka status", "the Kafka that was kept"),
             (f"{home} {me} kafka down --purge", "stop it and remove its data"),

@@ -37,6 +37,9 @@ discover = "1s"     # how soon a new topic is seen
 epoch = "5s"        # time between two snapshots
 recovery = $recovery
 
+[telemetry]
+report = "1s"       # how often each part says that it runs, and how far it is
+
 [trainer]
 group = $group
 linger = "200ms"    # requests that come together are trained together

@@ -21,6 +21,7 @@ from driftloop.heartbeat import Heartbeat
 from driftloop.messages import (
     Event,
     ModelPublished,
+    PartReported,
     RetrainRequested,
     StreamStatus,
     TrainingFinished,
@@ -42,7 +43,8 @@ _SETTLED_SECONDS = 1.0
 """After a snooze, until no request that came before it is unknown here."""
 
 _PATIENCE_SECONDS = 120.0
-_ASK_SECONDS = 1.0
+_ASK_SECONDS = 2.0
+_REPORT_SECONDS = 30.0
 _QUIET_SECONDS = 2.0
 _SILENCE_SECONDS = 30.0
 
@@ -80,6 +82,7 @@ class Loop:
         self._begin_ms = self._clock_ms
         self._monitored: dict[str, int] = {}
         self._read: dict[str, int] = {}
+        self._taken: dict[str, float] = {}  # records, by the monitor's processes
         self._told = time.monotonic()
         self._open: dict[str, int] = {}
         self._finished: set[str] = set()
@@ -154,6 +157,8 @@ class Loop:
         landed = self._flights.route[self.replayed.given_landings()]
         sent += np.bincount(landed, minlength=len(sent))
         wanted = {self._wire.streams[route]: count for route, count in enumerate(sent.tolist())}
+        # Its own reports say when it is worth asking: each question stands in the audit.
+        self._wait(lambda: sum(self._taken.values()) >= int(sent.sum()), _REPORT_SECONDS)
         deadline = time.monotonic() + _PATIENCE_SECONDS
         for turn in itertools.count():
             behind = [name for name, count in wanted.items() if self._read.get(name, 0) < count]
@@ -221,6 +226,10 @@ class Loop:
             self._read[event.stream] = event.records
             if event.event_time is not None:
                 self._monitored[event.stream] = event.event_time
+            return
+        if isinstance(event, PartReported):
+            if event.part == "monitor":
+                self._taken[event.instance] = event.metrics.get("records") or 0.0
             return
         self._board.note(event)
         if isinstance(event, RetrainRequested) and event.id not in self._finished:

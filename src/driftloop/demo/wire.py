@@ -31,7 +31,10 @@ def make_topics(settings: Settings, layout: Layout, routes: Iterable[str]) -> li
     """Make every topic of a run and return their names."""
     specs = driftloop_topics(settings.topics)
     for route in routes:
-        specs += [TopicSpec(layout.departures(route), 1), TopicSpec(layout.stream(route), 1)]
+        # Kept as long as Kafka is: models are trained, and decisions explained, from the records.
+        kept = {"retention.ms": "-1"}
+        specs += [TopicSpec(layout.departures(route), 1, config=kept)]
+        specs += [TopicSpec(layout.stream(route), 1, config=kept)]
     ensure_topics(settings.kafka.client(**_QUIET), specs, timeout=60.0)
     return [spec.name for spec in specs]
 
