@@ -99,6 +99,46 @@ def test_versions_that_no_record_names_begin_where_their_windows_tell() -> None:
     assert run.check(request)[0].outcome == "same"
 
 
+def _named(values: list[bytes], versions: dict[int, str]) -> list[bytes]:
+    """The messages, predicted by a version from each of these records on."""
+    first, found = "", []
+    for at, value in enumerate(values):
+        first = versions.get(at, first)
+        found.append(msgspec.json.encode({**msgspec.json.decode(value), "model_version": first}))
+    return found
+
+
+@pytest.mark.parametrize("later", [500, 400], ids=["no-window", "windows-at-the-second"])
+def test_a_rollback_that_closed_no_window_is_placed_by_its_records(later: int) -> None:
+    """Without its publication, its records would count as stale, and be of no later training."""
+    values = _named(messages(), {0: "v1", 150: "v2", 230: "v1", 255: "v3", later: "v1"})
+    controls: dict[int, list[Event]] = {
+        5: [published("v1")],
+        150: [published("v2")],
+        229: [_again(1)],
+        254: [published("v3")],
+        300: [_command("retrain")],
+        later: [_again(2)],
+    }
+    run = Run(profile_of(training={"records": 400}), values, controls).play()
+    short = [one for one in run.evidence if one.window == [f"{STREAM}:0:230:254"]]
+    assert not short
+    asked = next(one for one in run.requests if one.reason == "command")
+    check, attempt = run.check(asked)
+    assert (check.outcome, check.differences) == ("same", ())
+    assert attempt is not None
+    assert attempt.request == asked
+    assert asked.grounds[0].n == 300
+    for evidence in run.evidence:
+        assert run.check(evidence)[0].outcome == "same"
+
+
+def _again(number: int) -> Event:
+    return msgspec.structs.replace(
+        published("v1"), id=f"again-{number}", request_id=f"again-{number}", action="rolled-back"
+    )
+
+
 @pytest.mark.parametrize("action", ["retrain", "snooze", "pin", "reset-reference", "retire"])
 def test_commands_are_seen_where_they_were(action: str) -> None:
     """All evidence comes out the same; a stream that was retired is watched again from 330 on."""
