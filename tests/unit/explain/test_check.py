@@ -9,9 +9,17 @@ import pytest
 
 from driftloop.explain.check import Checker
 from driftloop.explain.records import Topic
+from driftloop.explain.reference import why_not
 from driftloop.explain.target import belongs
 from driftloop.explain.trail import Noted, Trail
-from driftloop.messages import Command, Event, Evidence, RetrainRequested, TrainingFinished
+from driftloop.messages import (
+    Command,
+    Event,
+    Evidence,
+    OffsetRange,
+    RetrainRequested,
+    TrainingFinished,
+)
 from tests.streams import published
 from tests.unit.explain.runs import START_MS, STREAM, Run, messages, profile_of
 
@@ -244,7 +252,26 @@ def test_records_that_were_changed_are_found_out() -> None:
     other = Run(run.profile, [*messages(seed=1)[:200], *run.values[200:]], events=run.events)
     check, _ = other.check(request)
     assert check.outcome == "different"
-    assert check.evidence[1] < check.evidence[0] or check.differences
+    known, same = check.evidence
+    assert same < known
+    assert len(check.otherwise) == min(known - same, 5)
+    ids = {one.id for one in run.evidence}
+    assert ids.issuperset(check.otherwise)
+    assert f"not {check.otherwise[0][:12]}" in check.compared
+
+
+def test_why_there_is_no_reference_is_told() -> None:
+    topic = Topic(STREAM, 1, {0: 100}, {0: 600})
+    window = [OffsetRange.parse(f"{STREAM}:0:200:300")]
+
+    def told(first: int, last: int) -> str:
+        return why_not([f"{STREAM}:0:{first}:{last}"], window, topic)
+
+    assert "no reference" in why_not([], window, topic)
+    assert "first window of its version" in told(200, 300)
+    assert "expired" in told(50, 150)
+    assert f"{STREAM}:0:550:650" in told(550, 650)
+    assert "no complete record" in told(110, 150)
 
 
 def test_another_policy_is_told_by_its_hash() -> None:
