@@ -99,8 +99,8 @@ def test_each_command_is_carried_out_and_told(rig: MonitorRig) -> None:
         order(rig, "pin", topic, *WAIT)
         becomes("pinned")
         order(rig, "unpin", topic, *WAIT)
-        # Without a parent there is nothing to go back to, which only the trainer knows.
-        assert "no parent" in order(rig, "rollback", topic, *WAIT, status=1)
+        # Without a parent there is nothing to go back to: told before anything is sent.
+        assert "v1 has no parent" in order(rig, "rollback", topic, *WAIT, status=2)
         told = order(rig, "rollback", topic, "--version", "v9", status=2)
         assert "a version of" in told
         assert "v1" in told
@@ -121,7 +121,7 @@ def test_each_command_is_carried_out_and_told(rig: MonitorRig) -> None:
     assert [one["command"]["id"] for one in audited] == [one.id for one in orders]
     assert [one["answer"]["id"] for one in audited] == [one.id for one in answers]
     finished = {one["command"]["action"]: one["finished"] for one in audited if one["finished"]}
-    assert finished.keys() == {"retrain", "rollback"}
+    assert finished.keys() == {"retrain"}
     assert finished["retrain"]["outcome"] == "published"
     assert finished["retrain"]["request_id"] == request.id
     shown = rig.run("audit", "--who", "ada", *_config(rig)).stdout

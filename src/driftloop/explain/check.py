@@ -15,6 +15,9 @@ from driftloop.explain.verdict import Check, Difference, FleetRule
 from driftloop.messages import Evidence, OffsetRange, RetrainRequested
 from driftloop.settings import Profile
 
+NAMED = 5
+"""Windows that came out otherwise that are named, at most."""
+
 
 class Checker:
     """Decides again on a stream's records.
@@ -97,6 +100,7 @@ class Checker:
                 if topic.high[partition] > low
             ),
             evidence=(len(known), sum(known)),
+            otherwise=tuple(one.evidence.id for one in replay.windows if one.same is False)[:NAMED],
         )
         if attempt.found:
             return self._compared(attempt, base)

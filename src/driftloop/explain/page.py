@@ -206,11 +206,8 @@ def _check(check: Check) -> str:
         lines.append(
             f"{check.records:,} records read again from {check.began}, {check.windows:,} windows."
         )
-        if check.evidence[0]:
-            lines.append(
-                f"Of {check.evidence[0]:,} windows with recorded evidence {check.evidence[1]:,} "
-                "came out the same."
-            )
+        if check.compared:
+            lines.append(f"{check.compared[:1].upper()}{check.compared[1:]}.")
     lines += [one.told for one in check.fleet] + [f"{one}." for one in check.notes]
     body = "".join(f"<li>{_text(one)}</li>" for one in lines)
     missing = "".join(f"<li>{_text(one)}</li>" for one in check.missing)

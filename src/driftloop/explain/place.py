@@ -22,6 +22,9 @@ from driftloop.messages import (
 from driftloop.settings import CycleWindow, Profile
 from driftloop.settings.base import milliseconds
 
+Window = tuple[Evidence, int]
+"""Evidence of a window of losses, and the wall-clock time of its message, ms."""
+
 ANEW = frozenset({"reset-reference", "resume"})
 """Commands behind which the next window begins."""
 
@@ -58,8 +61,28 @@ def control_events(trail: Trail) -> list[Seen]:
             event = _publication(event)
         if isinstance(event, ModelPublished) and (event.version, event.request_id) not in told:
             told.add((event.version, event.request_id))
-            found.append(Seen(event, one.at, _first_record(event.version, one.at, windows)))
-    return found
+            found.append(Seen(event, one.at))
+    return [_placed(one, found, windows) for one in found]
+
+
+def _placed(one: Seen, all_of_them: Sequence[Seen], windows: Sequence[Window]) -> Seen:
+    """A publication before the first window that is its own; others as they are."""
+    if not isinstance(one.event, ModelPublished):
+        return one
+    version = one.event.version
+    again = [
+        other.at
+        for other in all_of_them
+        if isinstance(other.event, ModelPublished)
+        and other.event.version == version
+        and other.at > one.at
+    ]
+    own = [
+        (window, at)
+        for window, at in windows
+        if window.model_version == version and at < min(again, default=at + 1)
+    ]
+    return one._replace(before=_first_behind(one.at, own))
 
 
 def _command(
@@ -67,7 +90,7 @@ def _command(
     written: int,
     request: RetrainRequested | None,
     answered: Mapping[str, int],
-    windows: Sequence[tuple[Evidence, int]],
+    windows: Sequence[Window],
 ) -> list[Seen]:
     """A command at its place; none where it was never let in."""
     if request is not None:
@@ -124,7 +147,7 @@ def _publication(event: TrainingFinished) -> ModelPublished:
     )
 
 
-def _loss_windows(trail: Trail) -> list[tuple[Evidence, int]]:
+def _loss_windows(trail: Trail) -> list[Window]:
     return [
         (one.event, one.at)
         for one in trail.evidence.values()
@@ -135,14 +158,7 @@ def _loss_windows(trail: Trail) -> list[tuple[Evidence, int]]:
     ]
 
 
-def _first_record(
-    version: str, written: int, windows: Sequence[tuple[Evidence, int]]
-) -> int | None:
-    """First offset of the first window of a version that closed after it was published."""
-    return _first_behind(written, [one for one in windows if one[0].model_version == version])
-
-
-def _first_behind(written: int, windows: Sequence[tuple[Evidence, int]]) -> int | None:
+def _first_behind(written: int, windows: Sequence[Window]) -> int | None:
     """First offset of the first window that closed after an event was written."""
     offsets = [OffsetRange.parse(event.window[0]).first for event, at in windows if at >= written]
     return min(offsets, default=None)

@@ -55,8 +55,7 @@ def records_shift(
     if known is not None:
         now = replace(now, baseline=known)
     if old is None or not len(old):
-        why = "Its reference cannot be read." if reference else "It has no reference yet."
-        return Shift(None, now, told=(why,))
+        return Shift(None, now, told=(why_not(reference, here, topic),))
     before = side(old, reference, profile)
     columns = column_shifts(new, old, profile)
     return Shift(before, now, tuple(columns), tuple(_told(before, now, columns, profile)))
@@ -66,6 +65,24 @@ def _ranges(texts: Sequence[str], topic: Topic) -> list[OffsetRange]:
     """Ranges that can be read, or none if one cannot."""
     found = [OffsetRange.parse(text) for text in texts]
     return found if all(topic.there(one) for one in found) else []
+
+
+def why_not(reference: Sequence[str], window: Sequence[OffsetRange], topic: Topic) -> str:
+    """Why the window cannot be compared with its reference."""
+    ranges = [OffsetRange.parse(text) for text in reference]
+    if not ranges:
+        return "It has no reference yet."
+    if ranges == list(window):
+        return (
+            "It is the first window of its version, which later ones are compared with: there is "
+            "none before it to compare it with."
+        )
+    named = ", ".join(reference)
+    if any(topic.expired(one) for one in ranges):
+        return f"Its reference, {named}, cannot be read: it has expired or was deleted."
+    if not all(topic.there(one) for one in ranges):
+        return f"Its reference, {named}, cannot be read: the topic ends before it, or is another."
+    return f"Its reference, {named}, holds no complete record of its time."
 
 
 def _rows(parts: list[Columns], profile: Profile, span: tuple[int, int] | None) -> Columns:

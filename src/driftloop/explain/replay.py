@@ -4,7 +4,8 @@ Records alone do not decide everything: outcomes of trainings, commands and publ
 where the monitor saw them, which no event tells. They are placed by what is known:
 
 1. The command that led to a request, behind the newest record that the request trains on. A
-   version that records do not name, before the first record of the first window that is its own.
+   version before the first record of the first window that is its own; where it had none, before
+   the first record that names it, behind its publication.
 2. All else behind every window whose evidence was written before the event was.
 3. Where the evidence of the next window then comes out otherwise, as late as it must have been seen
    for the evidence to be as it is.
@@ -27,6 +28,7 @@ from driftloop.messages import (
     Command,
     Event,
     Evidence,
+    ModelPublished,
     RetrainRequested,
     TrainingFinished,
 )
@@ -127,6 +129,7 @@ class Replay:
                     end = min(end, cut)
                     break
                 self._control(self._fixed.pop(0).event)
+            end = self._named_by(piece, start, end)
             chunk = columns.select(slice(start, end))
             stamp = int(piece.stamps[start:end].max())
             for output in self._tracker.records(chunk, piece.partitions):
@@ -147,6 +150,29 @@ class Replay:
         reached = np.maximum.accumulate(columns.ts[start:]) >= one.until
         first = int(np.argmax(reached)) if reached.any() else len(reached)
         return max(cut, min(start + first + 1, len(columns)))
+
+    def _named_by(self, piece: Rows, start: int, end: int) -> int:
+        """Give publications of no known place before the first record that names their version.
+
+        A version that was taken back before it closed a window leaves no other trace, and without
+        its publication the records of a rollback would count as stale.
+
+        Returns:
+            Where the chunk that begins at `start` ends: before the next such record.
+        """
+        names, stamps = piece.columns.versions[start:end], piece.stamps[start:end].tolist()
+        for one in [one for one in self._loose if isinstance(one.event, ModelPublished)]:
+            wanted, at = one.event.version, one.at
+            named = (
+                name == wanted and stamp >= at for name, stamp in zip(names, stamps, strict=True)
+            )
+            first = next((start + i for i, found in enumerate(named) if found), end)
+            if first == start:
+                self._loose.remove(one)
+                self._control(one.event)
+            else:
+                end = min(end, first)
+        return end
 
     # Events
 

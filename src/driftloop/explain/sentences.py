@@ -30,10 +30,7 @@ def check_words(told: Explanation) -> list[str]:
     check = told.check
     lines = [check.summary]
     if check.records:
-        compared = ""
-        if check.evidence[0]:
-            known, same = check.evidence
-            compared = f"; of {known} with recorded evidence {same} came out the same"
+        compared = f"; {check.compared}" if check.compared else ""
         lines.append(
             f"{check.records:,} records were read again from {check.began}: {check.windows:,} "
             f"windows closed{compared}."

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+DIGITS = 12
+"""Digits of an id that are told: enough for `driftloop explain`."""
+
 Outcome = Literal["same", "different", "partly", "not-possible", "from-event"]
 
 
@@ -57,6 +60,7 @@ class Check:
         windows: How many closed windows they led to.
         ranges: Offset ranges that were read again.
         evidence: Windows whose recorded evidence was compared, and those that came out the same.
+        otherwise: Ids of the evidence of the others, the first ones.
     """
 
     outcome: Outcome
@@ -71,3 +75,16 @@ class Check:
     windows: int = 0
     ranges: tuple[str, ...] = ()
     evidence: tuple[int, int] = (0, 0)
+    otherwise: tuple[str, ...] = ()
+
+    @property
+    def compared(self) -> str:
+        """Windows whose evidence was compared, in words; empty where none was."""
+        known, same = self.evidence
+        if not known:
+            return ""
+        told = f"of {known:,} with recorded evidence {same:,} came out the same"
+        if not self.otherwise:
+            return told
+        more = " …" if known - same > len(self.otherwise) else ""
+        return f"{told}, not {', '.join(one[:DIGITS] for one in self.otherwise)}{more}"

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from driftloop.errors import Fault, SettingsError, StoreError
 from driftloop.messages import (
@@ -87,6 +87,8 @@ def build(
     faults = list(chosen.faults)
     if not faults and version is not None:
         faults += _of_version(settings, stream, version)
+    if not faults and stream and action == "rollback" and version is None:
+        faults += of_parent(_known(settings, stream))
     if faults:
         raise SettingsError(faults)
     if chosen.note:
@@ -167,12 +169,29 @@ def _of_signer(settings: Settings, who: str) -> list[Fault]:
 
 
 def _of_version(settings: Settings, stream: str, version: str) -> list[Fault]:
-    known, whole = _versions(settings, stream)
+    known, whole, _ = _known(settings, stream)
     if version in known or not (whole or _beyond(version, known)):
         return []
     rule = f"a version of {stream} that was published, or lies in {settings.store.uri}"
     hint = near(version, known) or (f"there are {_listed(known)}" if known else "there is none yet")
     return [Fault("--version", version, rule, hint)]
+
+
+def of_parent(known: Known) -> list[Fault]:
+    """Why a rollback that names no version cannot be: as the trainer would say once it has it."""
+    current = known.newest
+    if current is None:
+        return []
+    why = ""
+    if current.action == "rolled-back":
+        why = f"{current.version} is itself restored"
+    elif current.parent_version is None:
+        why = f"{current.version} has no parent"
+    if not why:
+        return []
+    others = known.versions - {current.version}
+    hint = f"there are {_listed(others)}" if others else "there is no other version"
+    return [Fault("--version", "none", f"given, for {why}", hint)]
 
 
 def _beyond(version: str, known: Collection[str]) -> bool:
@@ -187,13 +206,28 @@ def _listed(versions: Collection[str]) -> str:
     return ", ".join(newest)
 
 
-def _versions(settings: Settings, stream: str) -> tuple[set[str], bool]:
-    """Versions of a stream, and whether all were seen: topics are compacted, the store may be away.
+class Known(NamedTuple):
+    """Versions of a stream.
+
+    Attributes:
+        versions: Their names.
+        whole: Whether all were seen: topics are compacted, the store may be away.
+        newest: The newest publication, or None.
+    """
+
+    versions: set[str]
+    whole: bool
+    newest: ModelPublished | None
+
+
+def _known(settings: Settings, stream: str) -> Known:
+    """Versions of a stream, by Driftloop's topics and by the store.
 
     Raises:
         KafkaUnavailableError: No broker answers.
     """
     known: set[str] = set()
+    newest: ModelPublished | None = None
     topics = settings.topics
     for message in messages(settings, [topics.models, topics.trainings]):
         if (message.key() or b"") != stream.encode():
@@ -201,18 +235,21 @@ def _versions(settings: Settings, stream: str) -> tuple[set[str], bool]:
         event = event_of(message)
         if isinstance(event, ModelPublished | CandidateTrained):
             known |= {event.version, event.parent_version or event.version}
+        if isinstance(event, ModelPublished) and (not newest or event.sequence >= newest.sequence):
+            newest = event
         elif isinstance(event, TrainingFinished) and event.outcome == "published":
             known |= {event.version} - {None}  # type: ignore[arg-type]  # None is taken out
     if importlib.util.find_spec("safetensors") is None:
-        return known, False
+        return Known(known, whole=False, newest=newest)
     from driftloop.models import ModelStore  # noqa: PLC0415  # needs an extra
 
     try:
         stored = ModelStore(settings.store).versions(stream)
     except (StoreError, ImportError):  # object stores come with extras of their own
-        return known, False
+        return Known(known, whole=False, newest=newest)
     # A store without the stream says little: the trainer may have a folder of another machine.
-    return known | {one.version for one in stored if one.complete}, bool(stored)
+    known |= {one.version for one in stored if one.complete}
+    return Known(known, bool(stored), newest)
 
 
 def to_ms(moment: int | str) -> int:

@@ -150,6 +150,8 @@ class StreamDecider:
         if not self._pace.settle(event.request_id) and self._voice.proposes:
             self._pace.sent_by_fleet(self._event_time or 0)
         self._voice.note("settled", self._event_time or 0, event.request_id)
+        if event.outcome == "superseded" and self._detail:
+            return [self._status()]  # what took its place may have ended before, and is told
         text = f"last training {event.outcome}"
         self._detail = f"{text}: {event.detail}" if event.detail else text
         return [self._status()]

@@ -46,6 +46,10 @@ def precedence(request: RetrainRequested) -> Precedence:
     return Precedence.INITIAL if request.reason == "initial" else Precedence.POLICY
 
 
+DIGITS = 12
+"""Digits of an id that are told: enough for `driftloop explain`."""
+
+
 def settle(
     requests: Iterable[tuple[RetrainRequested, int]],
     current: Callable[[RetrainRequested], ModelPublished | None],
@@ -92,7 +96,7 @@ def settle(
 
 
 def _newer_request(by: RetrainRequested) -> str:
-    return f"superseded by the stream's newer request {by.id}"
+    return f"superseded by the stream's newer request {by.id[:DIGITS]}"
 
 
 def _newer_version(version: ModelPublished) -> str:

@@ -8,13 +8,16 @@ import tomllib
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from driftloop.cli.app import app
 from driftloop.cli.stream import app as stream_app
 from driftloop.messages import Action
+from driftloop.operator.building import Known, of_parent
 from driftloop.settings import load_settings
+from tests.streams import published
 
 PAGE = Path(__file__).parents[3] / "docs" / "events.md"
 
@@ -103,3 +106,16 @@ def test_a_key_with_a_colon_in_its_name_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["config", "key", "a:b", "--out", str(tmp_path / "k")])
     assert result.exit_code == 2
     assert not (tmp_path / "k").exists()
+
+
+def test_a_rollback_that_has_nowhere_to_go_is_told_before_it_is_sent() -> None:
+    first = published("v1")
+    restored = msgspec.structs.replace(first, action="rolled-back", parent_version="v2")
+    later = msgspec.structs.replace(first, version="v2", parent_version="v1")
+    (fault,) = of_parent(Known({"v1"}, whole=True, newest=first))
+    assert str(fault).startswith("--version: given, for v1 has no parent")
+    (fault,) = of_parent(Known({"v1", "v2"}, whole=True, newest=restored))
+    assert "v1 is itself restored" in str(fault)
+    assert "there are v2" in str(fault)
+    assert not of_parent(Known({"v1", "v2"}, whole=True, newest=later))
+    assert not of_parent(Known(set(), whole=False, newest=None))

@@ -9,9 +9,17 @@ import pytest
 
 from driftloop.explain.check import Checker
 from driftloop.explain.records import Topic
+from driftloop.explain.reference import why_not
 from driftloop.explain.target import belongs
 from driftloop.explain.trail import Noted, Trail
-from driftloop.messages import Command, Event, Evidence, RetrainRequested, TrainingFinished
+from driftloop.messages import (
+    Command,
+    Event,
+    Evidence,
+    OffsetRange,
+    RetrainRequested,
+    TrainingFinished,
+)
 from tests.streams import published
 from tests.unit.explain.runs import START_MS, STREAM, Run, messages, profile_of
 
@@ -97,6 +105,46 @@ def test_versions_that_no_record_names_begin_where_their_windows_tell() -> None:
     (request,) = run.requests[-1:]
     assert request.current_version == "v2"
     assert run.check(request)[0].outcome == "same"
+
+
+def _named(values: list[bytes], versions: dict[int, str]) -> list[bytes]:
+    """The messages, predicted by a version from each of these records on."""
+    first, found = "", []
+    for at, value in enumerate(values):
+        first = versions.get(at, first)
+        found.append(msgspec.json.encode({**msgspec.json.decode(value), "model_version": first}))
+    return found
+
+
+@pytest.mark.parametrize("later", [500, 400], ids=["no-window", "windows-at-the-second"])
+def test_a_rollback_that_closed_no_window_is_placed_by_its_records(later: int) -> None:
+    """Without its publication, its records would count as stale, and be of no later training."""
+    values = _named(messages(), {0: "v1", 150: "v2", 230: "v1", 255: "v3", later: "v1"})
+    controls: dict[int, list[Event]] = {
+        5: [published("v1")],
+        150: [published("v2")],
+        229: [_again(1)],
+        254: [published("v3")],
+        300: [_command("retrain")],
+        later: [_again(2)],
+    }
+    run = Run(profile_of(training={"records": 400}), values, controls).play()
+    short = [one for one in run.evidence if one.window == [f"{STREAM}:0:230:254"]]
+    assert not short
+    asked = next(one for one in run.requests if one.reason == "command")
+    check, attempt = run.check(asked)
+    assert (check.outcome, check.differences) == ("same", ())
+    assert attempt is not None
+    assert attempt.request == asked
+    assert asked.grounds[0].n == 300
+    for evidence in run.evidence:
+        assert run.check(evidence)[0].outcome == "same"
+
+
+def _again(number: int) -> Event:
+    return msgspec.structs.replace(
+        published("v1"), id=f"again-{number}", request_id=f"again-{number}", action="rolled-back"
+    )
 
 
 @pytest.mark.parametrize("action", ["retrain", "snooze", "pin", "reset-reference", "retire"])
@@ -204,7 +252,26 @@ def test_records_that_were_changed_are_found_out() -> None:
     other = Run(run.profile, [*messages(seed=1)[:200], *run.values[200:]], events=run.events)
     check, _ = other.check(request)
     assert check.outcome == "different"
-    assert check.evidence[1] < check.evidence[0] or check.differences
+    known, same = check.evidence
+    assert same < known
+    assert len(check.otherwise) == min(known - same, 5)
+    ids = {one.id for one in run.evidence}
+    assert ids.issuperset(check.otherwise)
+    assert f"not {check.otherwise[0][:12]}" in check.compared
+
+
+def test_why_there_is_no_reference_is_told() -> None:
+    topic = Topic(STREAM, 1, {0: 100}, {0: 600})
+    window = [OffsetRange.parse(f"{STREAM}:0:200:300")]
+
+    def told(first: int, last: int) -> str:
+        return why_not([f"{STREAM}:0:{first}:{last}"], window, topic)
+
+    assert "no reference" in why_not([], window, topic)
+    assert "first window of its version" in told(200, 300)
+    assert "expired" in told(50, 150)
+    assert f"{STREAM}:0:550:650" in told(550, 650)
+    assert "no complete record" in told(110, 150)
 
 
 def test_another_policy_is_told_by_its_hash() -> None:

@@ -130,6 +130,16 @@ def test_an_outcome_ends_the_wait_and_its_detail_is_told(outcome: str) -> None:
     assert decisions(state, asked(1)) == ["retrain"]
 
 
+def test_a_request_that_was_superseded_does_not_hide_how_the_newer_one_ended() -> None:
+    """The trainer tells of both in one transaction, of the older one last."""
+    state = decider(outcome_timeout="1d")
+    older, newer = (of(state.decide(asked(i)), RetrainRequested)[0] for i in (0, 3))
+    (status,) = state.decide(finished(newer, "rejected", detail="worse"))
+    assert status.detail == "last training rejected: worse"
+    (status,) = state.decide(finished(older, "superseded", detail=f"by {newer.id}"))
+    assert status.detail == "last training rejected: worse"
+
+
 def test_an_outcome_of_another_request_does_not_end_the_wait() -> None:
     state = decider(outcome_timeout="365d")
     request = of(state.decide(asked(0)), RetrainRequested)[0]
