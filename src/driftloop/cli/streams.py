@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.live import Live
 from rich.table import Table
@@ -57,12 +58,17 @@ def streams(
 
         if json:
             rows = page()
-            print_json({"total": rows.total, "note": found.note, "streams": rows.rows})
+            current = _current(found, rows)
+            streams = [
+                {**msgspec.structs.asdict(row), "current_version": current.get(row.stream)}
+                for row in rows.rows
+            ]
+            print_json({"total": rows.total, "note": found.note, "streams": streams})
         elif watch:
             _watch(found, page)
         else:
             rows = page()
-            console.print(table(rows))
+            console.print(table(rows, _current(found, rows)))
             _after(found, rows)
 
 
@@ -77,8 +83,12 @@ def _check(need: str, state: str, sort: str) -> None:
             raise typer.Exit(2)
 
 
-def table(page: Page) -> Table:
-    """Streams as a table that fits eighty columns."""
+def _current(found: View, page: Page) -> dict[str, str]:
+    return found.queries.current([row.stream for row in page.rows])
+
+
+def table(page: Page, current: Mapping[str, str]) -> Table:
+    """Streams as a table that fits eighty columns; `current`: version of each one's model."""
     found = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     found.add_column("stream", no_wrap=True, overflow="ellipsis", min_width=12)
     found.add_column("state", no_wrap=True)
@@ -90,7 +100,7 @@ def table(page: Page) -> Table:
         found.add_row(
             Text(row.stream, style="bold" if row.need else ""),
             Text(row.state, style=STATES.get(row.state, "")),
-            row.model_version or "-",
+            current.get(row.stream) or row.model_version or "-",
             figure(row.loss),
             ratio(row),
             f"{row.retrains:,}",
@@ -124,11 +134,14 @@ def _after(found: View, page: Page) -> None:
 
 def _watch(found: View, page: Callable[[], Page]) -> None:
     """Show the table anew every few seconds, until Ctrl-C."""
-    with Live(table(page()), console=console, screen=False, auto_refresh=False) as live:
+    rows = page()
+    shown = table(rows, _current(found, rows))
+    with Live(shown, console=console, screen=False, auto_refresh=False) as live:
         try:
             while True:
                 time.sleep(_SECONDS)
                 found.update()
-                live.update(table(page()), refresh=True)
+                rows = page()
+                live.update(table(rows, _current(found, rows)), refresh=True)
         except KeyboardInterrupt:
             return

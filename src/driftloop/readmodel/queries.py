@@ -187,6 +187,17 @@ class Queries:
         sql = "SELECT * FROM versions WHERE stream = ? ORDER BY sequence DESC"
         return _rows(VersionRow, self._all(sql, [stream]))
 
+    def current(self, streams: Sequence[str]) -> dict[str, str]:
+        """Version of each stream's model as it was published last; those without any are left out.
+
+        A stream's status names the model of its newest records, which may still be an older one.
+        """
+        sql = (
+            "SELECT v.stream, v.version FROM json_each(?) s JOIN versions v ON v.stream = s.value "
+            "AND v.sequence = (SELECT max(sequence) FROM versions WHERE stream = s.value)"
+        )
+        return {str(row[0]): str(row[1]) for row in self._all(sql, [json.dumps(list(streams))])}
+
     # What was decided, and what came of it
 
     def requests(
