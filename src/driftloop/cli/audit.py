@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from driftloop.cli.answers import as_json
+from driftloop.cli.reach import need_kafka
 from driftloop.cli.settings import load
 from driftloop.operator import Told, audit, exit_status, in_words, to_ms
 from driftloop.settings.base import parse_duration
@@ -38,9 +39,11 @@ def show(
     As far back as the topics of commands and of trainings reach: a year, as Driftloop makes them.
     """
     settings = load(config)
+    since_ms = _since(since)
+    need_kafka(settings)
     found = [
         one
-        for one in audit(settings, since_ms=_since(since))
+        for one in audit(settings, since_ms=since_ms)
         if (not stream or one.command.stream == stream) and (not who or one.command.who == who)
     ]
     if json:

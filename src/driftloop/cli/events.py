@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from driftloop.cli.reach import need_kafka
 from driftloop.cli.settings import load, tell
 from driftloop.cli.view import Config, moment
 from driftloop.errors import MessageError
@@ -69,6 +70,7 @@ def follow(
     """Print events as they come; all but evidence and status, unless --type names them."""
     kinds = _kinds(types or [])
     settings = load(config)
+    need_kafka(settings)
     topics = list(settings.topics.names.values())
     topics.remove(settings.topics.dlq)
     put = _as_json if json else _as_line

@@ -15,9 +15,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from driftloop.cli import reach
 from driftloop.cli.settings import load, tell
 from driftloop.errors import KafkaError
-from driftloop.kafka.broker_probe import ask
 from driftloop.readmodel import Queries, ReadModel, open_model, refresh
 from driftloop.settings import Settings
 
@@ -29,7 +29,6 @@ Config = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-_ANSWER_SECONDS = 3.0
 _MANY = 20_000
 """Messages to read from which on progress is shown."""
 
@@ -75,15 +74,11 @@ def view(config: Path | None) -> Iterator[View]:
     model = open_model(settings)
     try:
         found = View(settings, model)
-        if ask(settings.kafka.bootstrap_servers, _ANSWER_SECONDS, settings.kafka.client()) is None:
-            missing = (
-                f"no Kafka answers at {settings.kafka.bootstrap_servers} within "
-                f"{_ANSWER_SECONDS:g} s"
-            )
+        silent = reach.missing(settings)
+        if silent:
             if not model.ready:
-                tell(f"{missing}; start one with 'driftloop kafka up', or see --config")
-                raise typer.Exit(1)
-            found.note = f"{missing}; this is what was known before"
+                reach.refuse(silent)
+            found.note = f"{silent}; this is what was known before"
         else:
             found.update()
         if found.note:
