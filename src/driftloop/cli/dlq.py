@@ -19,7 +19,7 @@ from rich.text import Text
 
 from driftloop.cli.reach import need_kafka
 from driftloop.cli.settings import load, tell
-from driftloop.errors import Fault, ReplayError, SettingsError
+from driftloop.errors import ReplayError, SettingsError
 from driftloop.operator.dead_letters import (
     Letter,
     Replay,
@@ -283,7 +283,7 @@ def _since(text: str | None) -> int | None:
 
 
 def _misused(option: str, rule: str) -> NoReturn:
-    tell(SettingsError([Fault(option, "it as given", rule)]))
+    tell(f"{option}: {rule}")
     raise typer.Exit(2)
 
 

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from driftloop.cli import reach
 from driftloop.cli.settings import load, tell
-from driftloop.errors import KafkaError
+from driftloop.errors import Fault, KafkaError
 from driftloop.readmodel import Queries, ReadModel, open_model, refresh
 from driftloop.settings import Settings
 
@@ -120,7 +120,7 @@ def refuse(found: View, stream: str) -> NoReturn:
         "driftloop streams lists all" if known else "no stream is known yet: is a monitor running?"
     )
     hint = f"did you mean {' or '.join(near)}?" if near else otherwise
-    tell(f"STREAM: no stream is named {stream!r}; {hint}")
+    tell(Fault("STREAM", stream, "a stream that Driftloop knows", hint))
     raise typer.Exit(2)
 
 
