@@ -26,6 +26,7 @@ from driftloop.readmodel.rows import CommandRow, RequestRow, StreamRow, VersionR
 
 _HEIGHT = 14
 _WIDEST = 120
+_TENTH = 0.1
 _MARKS = 40
 """Retrains that are marked in the plot, the newest."""
 
@@ -187,9 +188,16 @@ def _versions(versions: list[VersionRow]) -> None:
         return
     found = _table("\nVersions", "version", "how", "kind", "records", "seconds", "published")
     for one in versions:
-        records, seconds = f"{one.records or 0:,}", figure(one.seconds)
+        records, seconds = f"{one.records or 0:,}", _seconds(one.seconds)
         found.add_row(one.version, one.action, one.kind, records, seconds, moment(one.published_at))
     console.print(found)
+
+
+def _seconds(value: float | None) -> str:
+    """Seconds of a training, to a tenth."""
+    if value is None:
+        return "-"
+    return f"{value:,.1f}" if value == 0 or value >= _TENTH else "<0.1"
 
 
 def _commands(commands: list[CommandRow]) -> None:

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from driftloop.cli.completion import complete_need, complete_state, complete_stream
 from driftloop.cli.settings import tell
 from driftloop.cli.view import STATES, Config, Json, View, console, figure, print_json, view
 from driftloop.readmodel import SORTS, Page
@@ -26,13 +27,23 @@ _SECONDS = 2.0
 @app.command()
 def streams(
     search: Annotated[
-        str, typer.Argument(help="Part of a name; '*' stands for anything. Default all.")
+        str,
+        typer.Argument(
+            help="Part of a name; '*' stands for anything. Default all.",
+            autocompletion=complete_stream,
+        ),
     ] = "",
     *,
     need: Annotated[
-        str, typer.Option(help=f"Streams with that need: any, {', '.join(NAMES)}.")
+        str,
+        typer.Option(
+            help=f"Streams with that need: any, {', '.join(NAMES)}.",
+            autocompletion=complete_need,
+        ),
     ] = "",
-    state: Annotated[str, typer.Option(help=f"One of {', '.join(STATES)}.")] = "",
+    state: Annotated[
+        str, typer.Option(help=f"One of {', '.join(STATES)}.", autocompletion=complete_state)
+    ] = "",
     profile: Annotated[str, typer.Option(help="Streams of that profile.")] = "",
     sort: Annotated[str, typer.Option(help=f"One of {', '.join(SORTS)}.")] = "need",
     reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
@@ -110,8 +121,11 @@ def table(page: Page, current: Mapping[str, str]) -> Table:
 
 
 def ratio(row: StreamRow) -> str:
-    """Loss as a share of that of the reference."""
-    if row.loss is None or not row.reference_loss:
+    """Loss as a share of that of the reference; a hyphen in a version's first window.
+
+    That window is the reference, so that it says nothing.
+    """
+    if row.loss is None or not row.reference_loss or row.loss == row.reference_loss:
         return "-"
     return f"{100 * row.loss / row.reference_loss:.0f} %"
 

@@ -29,6 +29,9 @@ Config = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
+_WHOLE = 1000.0
+"""Numbers from which on no decimals are shown."""
+
 _MANY = 20_000
 """Messages to read from which on progress is shown."""
 
@@ -158,8 +161,14 @@ def age(ms: int | None, now_ms: int | None = None) -> str:
 
 
 def figure(value: float | None) -> str:
-    """A number for people; a hyphen for none."""
-    return "-" if value is None else f"{value:,.4g}"
+    """A number for people; a hyphen for none.
+
+    >>> figure(10_916.4), figure(0.25), figure(None)
+    ('10,916', '0.25', '-')
+    """
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:,.4g}"
 
 
 STATES = {
