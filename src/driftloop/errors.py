@@ -50,6 +50,11 @@ class Fault:
     rule: str
     hint: str = ""
 
+    @property
+    def of_option(self) -> bool:
+        """Whether it is about what a command was given, as ``--why`` or ``STREAM``."""
+        return self.place.startswith("--") or (self.place.isalpha() and self.place.isupper())
+
     def __str__(self) -> str:
         text = f"{self.place}: {self.rule}, got {self.value}"
         return f"{text} ({self.hint})" if self.hint else text
@@ -70,6 +75,11 @@ class SettingsError(DriftloopError):
         self.source = source
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
         head = f"{count} in {source or 'the settings'}:"
+        if not source and all(one.of_option for one in self.faults):
+            if len(self.faults) == 1:
+                super().__init__(str(self.faults[0]))
+                return
+            head = f"{count}:"
         super().__init__("\n".join([head, *(f"  {fault}" for fault in self.faults)]))
 
 

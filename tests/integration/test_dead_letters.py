@@ -244,6 +244,9 @@ def test_the_command_line(desk: Desk, tmp_path: Path) -> None:
     assert "so it is" in shown.output
     assert desk.run("show", bad, "--raw").stdout_bytes == BAD
     assert json.loads(desk.run("show", bad, "--json").output)["value"] == BAD.decode()
+    lost = desk.run("replay", "0:999999", "--why", "x")
+    assert lost.exit_code == 1
+    assert "no dead letter lies at 0:999999" in lost.output
     unasked = desk.run("replay", bad, "--why", "x")
     assert unasked.exit_code == 2
     refused = desk.run("replay", bad, "--why", "x", "--yes")

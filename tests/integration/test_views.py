@@ -144,6 +144,23 @@ def test_streams_that_need_a_person_come_first(rig: Rig) -> None:
         assert f"{option}: one of" in wrong.stderr
 
 
+def test_the_version_that_was_published_last_is_the_current_one(rig: Rig) -> None:
+    """Also while the newest records are still by another one, as after a rollback."""
+    made = [
+        make(ModelPublished, version=f"v{i}", sequence=i, parent_version=f"v{i - 1}")
+        for i in (2, 3, 4)
+    ]
+    back = make(ModelPublished, version="v3", sequence=5, parent_version="v4", action="rolled-back")
+    rig.send([*made, back, make(StreamStatus, model_version="v4")])
+    (row,) = rig.json("streams")["streams"]
+    assert (row["model_version"], row["current_version"]) == ("v4", "v3")
+    assert "v3" in rig.run("streams").stdout
+    assert rig.json("stream", "show", "streams.a")["current_version"] == "v3"
+    shown = rig.run("stream", "show", "streams.a").stdout
+    assert "model v3 (newest records still by v4)" in shown
+    assert "driftloop stream rollback streams.a --version v2 --why …" in shown
+
+
 def test_the_status_sets_promise_beside_fact(rig: Rig) -> None:
     rig.send(_history())
     found = rig.json("status")

@@ -41,6 +41,13 @@ def test_a_fault_tells_place_rule_value_and_what_was_meant() -> None:
     assert str(hinted).endswith("got 5s (did you mean 'epoch'?)")
 
 
+def test_faults_of_options_stand_by_themselves() -> None:
+    told = str(SettingsError([Fault("STREAM", "a.lyn", "a topic", "did you mean a.lyon?")]))
+    assert told == "STREAM: a topic, got a.lyn (did you mean a.lyon?)"
+    mixed = SettingsError([Fault("--why", "''", "a reason"), Fault("kafka.x", "1", "a key")])
+    assert str(mixed).startswith("2 faults in the settings:")
+
+
 def test_settings_tell_every_fault_in_order_and_their_file() -> None:
     faults = [Fault("b", "1", "less"), Fault("a", "2", "more")]
     error = SettingsError(faults, "driftloop.toml")

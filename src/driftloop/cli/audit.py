@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from driftloop.cli.answers import as_json
+from driftloop.cli.completion import complete_stream
+from driftloop.cli.reach import need_kafka
 from driftloop.cli.settings import load
 from driftloop.operator import Told, audit, exit_status, in_words, to_ms
 from driftloop.settings.base import parse_duration
@@ -23,7 +25,9 @@ app = typer.Typer(add_completion=False)
 @app.command(name="audit")
 def show(
     *,
-    stream: Annotated[str, typer.Option(help="Only commands for this stream.")] = "",
+    stream: Annotated[
+        str, typer.Option(help="Only commands for this stream.", autocompletion=complete_stream)
+    ] = "",
     who: Annotated[str, typer.Option(help="Only commands of this person or service.")] = "",
     since: Annotated[
         str, typer.Option(help="Only from then on: RFC 3339, ms since the epoch, or as 7d ago.")
@@ -38,9 +42,11 @@ def show(
     As far back as the topics of commands and of trainings reach: a year, as Driftloop makes them.
     """
     settings = load(config)
+    since_ms = _since(since)
+    need_kafka(settings)
     found = [
         one
-        for one in audit(settings, since_ms=_since(since))
+        for one in audit(settings, since_ms=since_ms)
         if (not stream or one.command.stream == stream) and (not who or one.command.who == who)
     ]
     if json:

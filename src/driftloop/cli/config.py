@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from importlib.resources import files
 from pathlib import Path
@@ -30,10 +31,23 @@ ConfigOption = Annotated[
 
 
 @app.command()
-def check(config: ConfigOption = None) -> None:
+def check(
+    config: ConfigOption = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Say every fault of the configuration and exit 2, or say what will be monitored."""
     settings = load_checked(config)
     file = configuration_file(config)
+    if as_json:
+        profiles = [
+            {"name": name, "hash": one.hash, "told": _describe(one)}
+            for name, one in settings.profiles.items()
+        ]
+        servers, store = settings.kafka.bootstrap_servers, settings.store.uri
+        told = {"file": file and str(file), "kafka": servers, "store": store, "profiles": profiles}
+        typer.echo(json.dumps(told, indent=2))
+        return
     typer.echo(f"{file or 'Built-in defaults (no driftloop.toml here)'}: no faults.")
     typer.echo(f"Kafka: {settings.kafka.bootstrap_servers}; models: {settings.store.uri}")
     for name, profile in settings.profiles.items():

@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -16,9 +17,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from driftloop.cli.reach import need_kafka
 from driftloop.cli.settings import load, tell
-from driftloop.errors import Fault, ReplayError, SettingsError
-from driftloop.operator.dead_letters import Letter, Replay, listing, read, refusal, replay
+from driftloop.errors import ReplayError, SettingsError
+from driftloop.operator.dead_letters import (
+    Letter,
+    Replay,
+    letters_at,
+    listing,
+    parse_place,
+    read,
+    refusal,
+    replay,
+)
 from driftloop.settings import Settings
 from driftloop.settings.base import parse_duration
 
@@ -56,6 +67,7 @@ def show_list(
     """List dead letters, the newest first: where they came from, and why they are here."""
     settings = load(config)
     since_ms = _since(since)
+    need_kafka(settings)
     found = listing(settings, limit=limit, reason=reason, topic=topic, since_ms=since_ms)
     if as_json:
         typer.echo(json.dumps({"topic": settings.topics.dlq, "letters": list(map(_facts, found))}))
@@ -95,6 +107,7 @@ def show(
     'driftloop dlq show 0:17 --raw > record.json' is where a mended record begins.
     """
     settings = load(config)
+    need_kafka(settings)
     letter = _found(settings, place)
     if raw:
         sys.stdout.buffer.write(letter.value or b"")
@@ -158,10 +171,13 @@ def replay_letters(
         _misused("PLACE", "either places, or --reason, --topic or --since")
     if not chosen:
         since_ms = _since(since)
+        need_kafka(settings)
         found = listing(settings, limit=0, reason=reason, topic=topic, since_ms=since_ms)
         chosen = [str(one.place) for one in reversed(found) if not refusal(settings, one)]
         if not chosen:
             _misused("--reason", "a choice that holds dead letters which may be sent")
+    else:
+        _known(settings, chosen)
     try:
         sent = value.read_bytes() if value is not None else None
     except OSError as error:
@@ -199,6 +215,20 @@ def _found(settings: Settings, place: str) -> Letter:
     except SettingsError as error:
         tell(error)
         raise typer.Exit(2) from error
+
+
+def _known(settings: Settings, places: Sequence[str]) -> None:
+    """See that dead letters lie there, before anybody is asked; else exit status 1, or 2."""
+    need_kafka(settings)
+    try:
+        wanted = [parse_place(place, settings.topics.dlq) for place in places]
+        letters_at(settings, wanted)
+    except SettingsError as error:
+        tell(error)
+        raise typer.Exit(2) from error
+    except ReplayError as error:
+        tell(error)
+        raise typer.Exit(1) from error
 
 
 def _facts(letter: Letter) -> dict[str, Any]:
@@ -253,7 +283,7 @@ def _since(text: str | None) -> int | None:
 
 
 def _misused(option: str, rule: str) -> NoReturn:
-    tell(SettingsError([Fault(option, "it as given", rule)]))
+    tell(f"{option}: {rule}")
     raise typer.Exit(2)
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from driftloop.cli.completion import complete_part
 from driftloop.cli.settings import load_checked
 from driftloop.doctor.examine import examine
 from driftloop.doctor.finding import Finding
@@ -27,7 +28,10 @@ _PIPE_COLUMNS = 120
 def doctor(
     *,
     part: Annotated[
-        str | None, typer.Option(help=f"Whose needs to look at: {', '.join(PARTS)}.")
+        str | None,
+        typer.Option(
+            help=f"Whose needs to look at: {', '.join(PARTS)}.", autocompletion=complete_part
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     config: Annotated[

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from driftloop.cli.completion import complete_stream, complete_type
+from driftloop.cli.reach import need_kafka
 from driftloop.cli.settings import load, tell
 from driftloop.cli.view import Config, moment
 from driftloop.errors import MessageError
@@ -53,10 +55,16 @@ def _root() -> None:
 def follow(
     types: Annotated[
         list[str] | None,
-        typer.Option("--type", help=f"Part of a type, may be repeated: {', '.join(SHORT)}."),
+        typer.Option(
+            "--type",
+            help=f"Part of a type, may be repeated: {', '.join(SHORT)}.",
+            autocompletion=complete_type,
+        ),
     ] = None,
     *,
-    stream: Annotated[str, typer.Option(help="Events of that stream alone.")] = "",
+    stream: Annotated[
+        str, typer.Option(help="Events of that stream alone.", autocompletion=complete_stream)
+    ] = "",
     last: Annotated[
         int, typer.Option(min=0, help="Of each partition, so many earlier messages first.")
     ] = 10,
@@ -69,6 +77,7 @@ def follow(
     """Print events as they come; all but evidence and status, unless --type names them."""
     kinds = _kinds(types or [])
     settings = load(config)
+    need_kafka(settings)
     topics = list(settings.topics.names.values())
     topics.remove(settings.topics.dlq)
     put = _as_json if json else _as_line

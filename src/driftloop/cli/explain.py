@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 
+from driftloop.cli.reach import need_kafka
 from driftloop.cli.settings import load
 from driftloop.errors import DriftloopError
 
@@ -50,6 +51,7 @@ def explain(
     the configuration is at fault; 3: something that it rests on is missing.
     """
     settings = load(config)
+    need_kafka(settings)
     from driftloop import explain as explaining  # noqa: PLC0415  # with SciPy: a second
     from driftloop.explain.page import write_page  # noqa: PLC0415
     from driftloop.explain.terminal import print_explanation  # noqa: PLC0415

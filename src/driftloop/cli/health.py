@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,8 @@ def health(
     config: Annotated[
         Path | None, typer.Option(help="Configuration file; default driftloop.toml.")
     ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Exit 0 when a part of Driftloop on this machine is alive, else 1 and say why."""
     if part not in PARTS:
@@ -38,5 +41,8 @@ def health(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     found = check_heartbeat(home, part, seconds)
-    typer.echo(found.detail, err=not found.alive)
+    if as_json:
+        typer.echo(json.dumps({"part": part, "alive": found.alive, "detail": found.detail}))
+    else:
+        typer.echo(found.detail, err=not found.alive)
     raise typer.Exit(0 if found.alive else 1)

@@ -86,9 +86,15 @@ def down(
 
 
 @app.command()
-def status() -> None:
+def status(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
     """Show the Kafka that Driftloop would use; exit status 1 when none answers."""
     found = broker_status()
+    if as_json:
+        _console.print_json(data=_facts(found))
+        raise typer.Exit(0 if found.answers else 1)
     if found.how == "none":
         _console.print("No Kafka: none was started here and KAFKA_BOOTSTRAP_SERVERS is not set.")
         _console.print("\n  driftloop kafka up   start one")
@@ -118,6 +124,18 @@ def topic(
     made = set(ensure_topics(client, [TopicSpec(name, partitions) for name in names]))
     for name in names:
         _console.print(f"{name}: {'made' if name in made else 'is there already'}")
+
+
+def _facts(found: BrokerStatus) -> dict[str, object]:
+    return {
+        "how": found.how,
+        "answers": found.answers,
+        "running": found.running,
+        "bootstrap_servers": found.bootstrap_servers,
+        "process": found.process,
+        "topics": found.topics,
+        "folder": None if found.folder is None else str(found.folder),
+    }
 
 
 def _table(found: BrokerStatus) -> Table:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from driftloop.cli.completion import complete_stream
 from driftloop.cli.extras import need
 from driftloop.cli.settings import load_checked
 
@@ -27,7 +28,10 @@ Offline = Annotated[
     bool,
     typer.Option("--offline", help="Ask no Kafka: what is current and pinned is not told then."),
 ]
-Stream = Annotated[str, typer.Argument(help="The stream: a topic, or topic:partition.")]
+Stream = Annotated[
+    str,
+    typer.Argument(help="The stream: a topic, or topic:partition.", autocompletion=complete_stream),
+]
 Version = Annotated[
     str | None, typer.Argument(help="As v3, or the name of its folder; default the current one.")
 ]
@@ -44,7 +48,8 @@ def _shelf(config: Path | None, *, offline: bool) -> Shelf:
 @app.command("list")
 def list_(
     stream: Annotated[
-        str | None, typer.Argument(help="A stream; default all, a line each.")
+        str | None,
+        typer.Argument(help="A stream; default all, a line each.", autocompletion=complete_stream),
     ] = None,
     *,
     limit: Annotated[int, typer.Option(min=0, help="Newest versions shown; 0 for all.")] = 20,
@@ -116,7 +121,9 @@ def export(
 
 @app.command()
 def verify(
-    stream: Annotated[str | None, typer.Argument(help="A stream; default all.")] = None,
+    stream: Annotated[
+        str | None, typer.Argument(help="A stream; default all.", autocompletion=complete_stream)
+    ] = None,
     version: Annotated[str | None, typer.Argument(help="A version; default all.")] = None,
     *,
     offline: Offline = False,
@@ -132,7 +139,9 @@ def verify(
 
 @app.command()
 def prune(
-    stream: Annotated[str | None, typer.Argument(help="A stream; default all.")] = None,
+    stream: Annotated[
+        str | None, typer.Argument(help="A stream; default all.", autocompletion=complete_stream)
+    ] = None,
     *,
     yes: Annotated[
         bool, typer.Option("--yes/--dry-run", help="Remove them, or only show what would go.")

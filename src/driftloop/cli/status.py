@@ -6,7 +6,18 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from driftloop.cli.view import STATES, Config, Json, View, age, console, moment, print_json, view
+from driftloop.cli.view import (
+    STATES,
+    Config,
+    Json,
+    View,
+    age,
+    console,
+    figure,
+    moment,
+    print_json,
+    view,
+)
 from driftloop.errors import KafkaError
 from driftloop.kafka.groups import GroupState, group_state
 from driftloop.readmodel.rows import Fleet, PartRow
@@ -94,7 +105,7 @@ def _lines(found: View, fleet: Fleet, trainers: GroupState | str) -> list[tuple[
         (
             "live records",
             (
-                f"{judged or 'none judged'}; {fleet.saved:,.4g} of loss saved, "
+                f"{judged or 'none judged'}; {figure(fleet.saved)} of loss saved, "
                 f"{fleet.rollbacks:,} rolled back by itself"
             ),
         ),

@@ -217,7 +217,7 @@ def _order(
     if no_wait:
         told = [Told(command) for command in commands]
         if json:
-            typer.echo(as_json(told))
+            typer.echo(as_json(told, waited=False))
         else:
             ids = commands[0].batch or commands[0].id
             console.print(f"id {ids}; 'driftloop audit' tells what came of it", soft_wrap=True)

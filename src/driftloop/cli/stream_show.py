@@ -26,6 +26,7 @@ from driftloop.readmodel.rows import CommandRow, RequestRow, StreamRow, VersionR
 
 _HEIGHT = 14
 _WIDEST = 120
+_TENTH = 0.1
 _MARKS = 40
 """Retrains that are marked in the plot, the newest."""
 
@@ -52,12 +53,13 @@ def show(
             return
         windows = found.queries.windows(stream, limit=500)
         requests = found.queries.requests(stream=stream, limit=1000)
-        _head(row)
+        versions = found.queries.versions(stream)
+        _head(row, versions)
         _plot(windows, requests)
         _retrains(requests[:limit], len(requests))
-        _versions(found.queries.versions(stream)[:limit])
+        _versions(versions[:limit])
         _commands(found.queries.commands(stream=stream, limit=limit))
-        _next(row, requests)
+        _next(row, requests, versions)
 
 
 def _document(found: View, row: StreamRow, limit: int) -> dict[str, Any]:
@@ -67,14 +69,18 @@ def _document(found: View, row: StreamRow, limit: int) -> dict[str, Any]:
         "stream": row,
         "windows": ask.windows(stream, limit=limit),
         "requests": ask.requests(stream=stream, limit=limit),
+        "current_version": ask.current([stream]).get(stream),
         "versions": ask.versions(stream)[:limit],
         "commands": ask.commands(stream=stream, limit=limit),
     }
 
 
-def _head(row: StreamRow) -> None:
+def _head(row: StreamRow, versions: list[VersionRow]) -> None:
     state = Text(row.state, style=STATES.get(row.state, ""))
-    head = Text.assemble((row.stream, "bold"), "  ", state, "  model ", row.model_version or "none")
+    current = versions[0].version if versions else row.model_version
+    head = Text.assemble((row.stream, "bold"), "  ", state, "  model ", current or "none")
+    if row.model_version and row.model_version != current:
+        head.append(f" (newest records still by {row.model_version})")
     if row.trial:
         head.append(f"  on trial: {row.trial}")
     console.print(head)
@@ -182,9 +188,16 @@ def _versions(versions: list[VersionRow]) -> None:
         return
     found = _table("\nVersions", "version", "how", "kind", "records", "seconds", "published")
     for one in versions:
-        records, seconds = f"{one.records or 0:,}", figure(one.seconds)
+        records, seconds = f"{one.records or 0:,}", _seconds(one.seconds)
         found.add_row(one.version, one.action, one.kind, records, seconds, moment(one.published_at))
     console.print(found)
+
+
+def _seconds(value: float | None) -> str:
+    """Seconds of a training, to a tenth."""
+    if value is None:
+        return "-"
+    return f"{value:,.1f}" if value == 0 or value >= _TENTH else "<0.1"
 
 
 def _commands(commands: list[CommandRow]) -> None:
@@ -197,7 +210,19 @@ def _commands(commands: list[CommandRow]) -> None:
     console.print(found)
 
 
-def _next(row: StreamRow, requests: list[RequestRow]) -> None:
+def way_back(versions: list[VersionRow]) -> str | None:
+    """The version that a rollback would go back to: the parent of the one in use, as it was made.
+
+    Args:
+        versions: Of one stream, newest first. One that was restored stands there twice.
+    """
+    if not versions:
+        return None
+    made = (one for one in versions if one.version == versions[0].version)
+    return next((one.parent_version for one in made if one.action != "rolled-back"), None)
+
+
+def _next(row: StreamRow, requests: list[RequestRow], versions: list[VersionRow]) -> None:
     """What a person may do now."""
     stream = row.stream
     lines = []
@@ -206,8 +231,10 @@ def _next(row: StreamRow, requests: list[RequestRow]) -> None:
     newest = next((one for one in requests if one.kind == "retrain"), None)
     if newest is not None:
         lines.append((f"driftloop explain {newest.id[:8]}", "why the newest retrain was asked for"))
-    if row.model_version:
-        lines.append((f"driftloop stream rollback {stream} --why …", "go back to the parent"))
+    back = way_back(versions)
+    if back is not None:
+        command = f"driftloop stream rollback {stream} --version {back} --why …"
+        lines.append((command, "go back to the parent"))
     lines.append((f"driftloop stream retrain {stream} --why …", "train a new model now"))
     width = max(len(command) for command, _ in lines)
     console.print()

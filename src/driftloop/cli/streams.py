@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from driftloop.cli.completion import complete_need, complete_state, complete_stream
 from driftloop.cli.settings import tell
 from driftloop.cli.view import STATES, Config, Json, View, console, figure, print_json, view
 from driftloop.readmodel import SORTS, Page
@@ -25,13 +27,23 @@ _SECONDS = 2.0
 @app.command()
 def streams(
     search: Annotated[
-        str, typer.Argument(help="Part of a name; '*' stands for anything. Default all.")
+        str,
+        typer.Argument(
+            help="Part of a name; '*' stands for anything. Default all.",
+            autocompletion=complete_stream,
+        ),
     ] = "",
     *,
     need: Annotated[
-        str, typer.Option(help=f"Streams with that need: any, {', '.join(NAMES)}.")
+        str,
+        typer.Option(
+            help=f"Streams with that need: any, {', '.join(NAMES)}.",
+            autocompletion=complete_need,
+        ),
     ] = "",
-    state: Annotated[str, typer.Option(help=f"One of {', '.join(STATES)}.")] = "",
+    state: Annotated[
+        str, typer.Option(help=f"One of {', '.join(STATES)}.", autocompletion=complete_state)
+    ] = "",
     profile: Annotated[str, typer.Option(help="Streams of that profile.")] = "",
     sort: Annotated[str, typer.Option(help=f"One of {', '.join(SORTS)}.")] = "need",
     reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
@@ -57,12 +69,17 @@ def streams(
 
         if json:
             rows = page()
-            print_json({"total": rows.total, "note": found.note, "streams": rows.rows})
+            current = _current(found, rows)
+            streams = [
+                {**msgspec.structs.asdict(row), "current_version": current.get(row.stream)}
+                for row in rows.rows
+            ]
+            print_json({"total": rows.total, "note": found.note, "streams": streams})
         elif watch:
             _watch(found, page)
         else:
             rows = page()
-            console.print(table(rows))
+            console.print(table(rows, _current(found, rows)))
             _after(found, rows)
 
 
@@ -77,8 +94,12 @@ def _check(need: str, state: str, sort: str) -> None:
             raise typer.Exit(2)
 
 
-def table(page: Page) -> Table:
-    """Streams as a table that fits eighty columns."""
+def _current(found: View, page: Page) -> dict[str, str]:
+    return found.queries.current([row.stream for row in page.rows])
+
+
+def table(page: Page, current: Mapping[str, str]) -> Table:
+    """Streams as a table that fits eighty columns; `current`: version of each one's model."""
     found = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     found.add_column("stream", no_wrap=True, overflow="ellipsis", min_width=12)
     found.add_column("state", no_wrap=True)
@@ -90,7 +111,7 @@ def table(page: Page) -> Table:
         found.add_row(
             Text(row.stream, style="bold" if row.need else ""),
             Text(row.state, style=STATES.get(row.state, "")),
-            row.model_version or "-",
+            current.get(row.stream) or row.model_version or "-",
             figure(row.loss),
             ratio(row),
             f"{row.retrains:,}",
@@ -100,8 +121,11 @@ def table(page: Page) -> Table:
 
 
 def ratio(row: StreamRow) -> str:
-    """Loss as a share of that of the reference."""
-    if row.loss is None or not row.reference_loss:
+    """Loss as a share of that of the reference; a hyphen in a version's first window.
+
+    That window is the reference, so that it says nothing.
+    """
+    if row.loss is None or not row.reference_loss or row.loss == row.reference_loss:
         return "-"
     return f"{100 * row.loss / row.reference_loss:.0f} %"
 
@@ -124,11 +148,14 @@ def _after(found: View, page: Page) -> None:
 
 def _watch(found: View, page: Callable[[], Page]) -> None:
     """Show the table anew every few seconds, until Ctrl-C."""
-    with Live(table(page()), console=console, screen=False, auto_refresh=False) as live:
+    rows = page()
+    shown = table(rows, _current(found, rows))
+    with Live(shown, console=console, screen=False, auto_refresh=False) as live:
         try:
             while True:
                 time.sleep(_SECONDS)
                 found.update()
-                live.update(table(page()), refresh=True)
+                rows = page()
+                live.update(table(rows, _current(found, rows)), refresh=True)
         except KeyboardInterrupt:
             return

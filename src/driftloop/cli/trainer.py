@@ -96,8 +96,10 @@ def _dry_run(settings: Settings, *, as_json: bool) -> None:
         KafkaError: Kafka does not answer, or topics are missing.
     """
     from driftloop.cli import queue  # noqa: PLC0415  # only where asked for
+    from driftloop.cli.reach import need_kafka  # noqa: PLC0415  # likewise
     from driftloop.trainer.preview import preview  # noqa: PLC0415  # likewise
 
+    need_kafka(settings)
     found = preview(settings, round(time.time() * 1000))
     if as_json:
         typer.echo(queue.as_json(found, settings))

@@ -15,9 +15,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from driftloop.cli import reach
 from driftloop.cli.settings import load, tell
-from driftloop.errors import KafkaError
-from driftloop.kafka.broker_probe import ask
+from driftloop.errors import Fault, KafkaError
 from driftloop.readmodel import Queries, ReadModel, open_model, refresh
 from driftloop.settings import Settings
 
@@ -29,7 +29,9 @@ Config = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-_ANSWER_SECONDS = 3.0
+_WHOLE = 1000.0
+"""Numbers from which on no decimals are shown."""
+
 _MANY = 20_000
 """Messages to read from which on progress is shown."""
 
@@ -75,15 +77,11 @@ def view(config: Path | None) -> Iterator[View]:
     model = open_model(settings)
     try:
         found = View(settings, model)
-        if ask(settings.kafka.bootstrap_servers, _ANSWER_SECONDS, settings.kafka.client()) is None:
-            missing = (
-                f"no Kafka answers at {settings.kafka.bootstrap_servers} within "
-                f"{_ANSWER_SECONDS:g} s"
-            )
+        silent = reach.missing(settings)
+        if silent:
             if not model.ready:
-                tell(f"{missing}; start one with 'driftloop kafka up', or see --config")
-                raise typer.Exit(1)
-            found.note = f"{missing}; this is what was known before"
+                reach.refuse(silent)
+            found.note = f"{silent}; this is what was known before"
         else:
             found.update()
         if found.note:
@@ -125,7 +123,7 @@ def refuse(found: View, stream: str) -> NoReturn:
         "driftloop streams lists all" if known else "no stream is known yet: is a monitor running?"
     )
     hint = f"did you mean {' or '.join(near)}?" if near else otherwise
-    tell(f"STREAM: no stream is named {stream!r}; {hint}")
+    tell(Fault("STREAM", stream, "a stream that Driftloop knows", hint))
     raise typer.Exit(2)
 
 
@@ -163,8 +161,14 @@ def age(ms: int | None, now_ms: int | None = None) -> str:
 
 
 def figure(value: float | None) -> str:
-    """A number for people; a hyphen for none."""
-    return "-" if value is None else f"{value:,.4g}"
+    """A number for people; a hyphen for none.
+
+    >>> figure(10_916.4), figure(0.25), figure(None)
+    ('10,916', '0.25', '-')
+    """
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:,.4g}"
 
 
 STATES = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from typing import NamedTuple
 from driftloop.errors import Fault
 from driftloop.messages import FleetIncident, incident_scope
 from driftloop.operator.topics import event_of, messages, topic_names
+from driftloop.readmodel.alike import alike
 from driftloop.settings import Settings
 
 FEWEST_DIGITS = 8
@@ -59,7 +59,7 @@ def near(text: str, known: Iterable[str]) -> str:
     >>> near("orders.lyn", ["orders.lyon", "sales"])
     'did you mean orders.lyon?'
     """
-    found = difflib.get_close_matches(text, list(known), n=3, cutoff=0.6)
+    found = alike(text, known)
     return f"did you mean {' or '.join(found)}?" if found else ""
 
 

@@ -140,6 +140,7 @@ class Applier:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self._asked: set[str] = set()  # streams whose requests have changed
         self._handlers: dict[type[Event], Callable[[Any, Where], None]] = {
             StreamStatus: self._status,
             Evidence: self._evidence,
@@ -231,6 +232,7 @@ class Applier:
         row = (event.id, "retrain", event.stream, event.profile, event.reason, event.policy, spoke)
         more = (event.decided_at, where.told_at, event.current_version, event.priority)
         self._db.execute(_REQUEST, (*row, *more))
+        self._asked.add(event.stream)
 
     def _ordered(self, event: VersionOrdered, where: Where) -> None:
         row = (event.id, event.action, event.stream, event.profile, event.reason, "", event.detail)
@@ -245,6 +247,7 @@ class Applier:
         )
 
     def _finished(self, event: TrainingFinished, where: Where) -> None:
+        self._asked.add(event.stream)
         cost = event.cost
         spent = (cost.seconds, cost.records, cost.device) if cost else (None, None, None)
         self._db.execute(
@@ -260,9 +263,8 @@ class Applier:
         if event.reason in NOT_THE_GATE or event.outcome == "superseded":
             return
         self._db.execute(
-            "UPDATE streams SET last_outcome = ?1, last_reason = ?2, last_finished = ?3, "
-            "refused_in_row = CASE ?1 WHEN 'rejected' THEN refused_in_row + 1 "
-            "WHEN 'published' THEN 0 ELSE refused_in_row END WHERE stream = ?4",
+            "UPDATE streams SET last_outcome = ?, last_reason = ?, last_finished = ? "
+            "WHERE stream = ?",
             (event.outcome, event.reason, where.told_at, event.stream),
         )
 
@@ -325,6 +327,25 @@ class Applier:
         row = (event.part, event.instance, event.state, event.detail, event.version)
         told = [event.metrics.get(name) for name in PART_FIGURES]
         self._db.execute(_PART, (*row, event.started_at, event.reported_at, event.every, *told))
+
+    def count_refused(self) -> None:
+        """Refusals of the gate since the newest version, of streams whose requests changed.
+
+        What a person ordered is not counted: it says nothing of how the policy does. A request may
+        be read after its outcome, so that they are counted anew.
+        """
+        codes = sorted(NOT_THE_GATE)
+        self._db.executemany(
+            "UPDATE streams SET refused_in_row = (SELECT count(*) FROM requests r "  # noqa: S608  # ours
+            "WHERE r.stream = streams.stream AND r.outcome = 'rejected' AND r.reason != 'command' "
+            f"AND r.outcome_reason NOT IN ({', '.join('?' * len(NOT_THE_GATE))}) "
+            "AND r.finished_at > coalesce((SELECT max(p.finished_at) FROM requests p "
+            "WHERE p.stream = streams.stream AND p.outcome = 'published' "
+            "AND p.outcome_reason != 'rolled-back'), -1)) "
+            "WHERE stream = ?",
+            [(*codes, stream) for stream in self._asked],
+        )
+        self._asked.clear()
 
     def prune(self) -> None:
         """Drop what is more than `KEPT` windows old, of the streams in ``touched``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import sqlite3
 import time
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from driftloop.readmodel.alike import alike
 from driftloop.readmodel.need import NAMES, NEEDS, ranks_of
 from driftloop.readmodel.rows import (
     Budget,
@@ -163,8 +163,7 @@ class Queries:
     def near(self, name: str, count: int = 3) -> list[str]:
         """Known streams whose names are most like this one."""
         known = [row[0] for row in self._all("SELECT stream FROM streams")]
-        within = [one for one in known if name and name in one][:count]
-        return within or difflib.get_close_matches(name, known, count, 0.5)
+        return alike(name, known, count)
 
     def windows(
         self, stream: str, *, kind: str = "", since: int | None = None, limit: int = 500
@@ -186,6 +185,17 @@ class Queries:
         """Versions of a stream, newest first."""
         sql = "SELECT * FROM versions WHERE stream = ? ORDER BY sequence DESC"
         return _rows(VersionRow, self._all(sql, [stream]))
+
+    def current(self, streams: Sequence[str]) -> dict[str, str]:
+        """Version of each stream's model as it was published last; those without any are left out.
+
+        A stream's status names the model of its newest records, which may still be an older one.
+        """
+        sql = (
+            "SELECT v.stream, v.version FROM json_each(?) s JOIN versions v ON v.stream = s.value "
+            "AND v.sequence = (SELECT max(sequence) FROM versions WHERE stream = s.value)"
+        )
+        return {str(row[0]): str(row[1]) for row in self._all(sql, [json.dumps(list(streams))])}
 
     # What was decided, and what came of it
 

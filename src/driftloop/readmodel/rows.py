@@ -16,7 +16,7 @@ class StreamRow(Row, kw_only=True, frozen=True):
         first_time: Event time of the oldest record that is known of, or null.
         told_at: When its status was written.
         last_outcome: Of its newest training that ended.
-        refused_in_row: Trainings that the gate refused since the last one that was published.
+        refused_in_row: Retrains by the policy that the gate refused since the last publication.
         last_verdict: Of the newest retrain that live records have judged.
         in_incident: Whether it is part of an incident that is open.
         need: 0 to 100: how much it needs a person (`driftloop.readmodel.need.NEEDS`).

@@ -177,6 +177,7 @@ class ReadModel:
                 replayed,
             )
             applier.prune()
+            applier.count_refused()
             db.execute(update_statement())
             db.execute("DELETE FROM touched")
             rows = [(topic, partition, next_) for (topic, partition), next_ in positions.items()]

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from driftloop import __version__
 from driftloop.cli import app as frame
+from driftloop.cli import reach
 from driftloop.errors import DriftloopError, Fault, SettingsError
 
 
@@ -46,6 +47,33 @@ def test_every_group_loads_and_shows_its_help(name: str) -> None:
 
 def test_the_version_is_shown() -> None:
     assert __version__ in CliRunner().invoke(frame.app, ["--version"]).stdout
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "audit",
+        "events follow",
+        "explain 848e087b",
+        "dlq list",
+        "dlq show 0:0",
+        "dlq replay 0:0 --why x --yes",
+        "trainer --dry-run",
+    ],
+)
+def test_where_no_kafka_answers_it_is_told_at_once_and_what_to_do(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "ANSWER_SECONDS", 0.2)
+    config = tmp_path / "driftloop.toml"
+    config.write_text(
+        f'home = "{tmp_path}"\n[kafka]\nbootstrap_servers = "127.0.0.1:1"\n'
+        "[profiles.default]\ntopics = 'streams\\..+'\n"
+    )
+    found = CliRunner().invoke(frame.app, [*line.split(), "--config", str(config)])
+    assert found.exit_code == 1
+    assert "no Kafka answers at 127.0.0.1:1 within 0.2 s" in found.stderr
+    assert "driftloop kafka up" in found.stderr
 
 
 def test_an_unknown_group_is_refused_by_name() -> None:

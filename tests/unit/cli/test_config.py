@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,13 @@ def test_show_needs_no_secret() -> None:
         "[kafka.properties]\n'sasl.password' = { env = 'NO_SUCH_VARIABLE' }\n", encoding="utf-8"
     )
     assert CliRunner().invoke(app, ["show"]).exit_code == 0
+
+
+def test_check_is_told_as_json_too(tmp_path: Path) -> None:
+    file = tmp_path / "driftloop.toml"
+    file.write_text("[profiles.a]\ntopics = 'streams\\..+'\n")
+    result = CliRunner().invoke(app, ["check", "--config", str(file), "--json"])
+    assert result.exit_code == 0
+    told = json.loads(result.stdout)
+    assert told["file"] == str(file)
+    assert [one["name"] for one in told["profiles"]] == ["a"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,14 @@ def test_status_names_a_silent_kafka_of_the_environment(monkeypatch: pytest.Monk
     assert result.exit_code == 1
     assert "127.0.0.1:1" in result.stdout
     assert "does not answer" in result.stdout
+
+
+def test_status_is_told_as_json_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    result = CliRunner().invoke(app, ["status", "--json"])
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert (told["answers"], told["bootstrap_servers"]) == (False, "127.0.0.1:1")
 
 
 def test_topic_without_a_kafka_says_how_to_start_one() -> None:

@@ -155,13 +155,45 @@ class TestNeed:
 
     def test_two_refusals_in_a_row(self, model: ReadModel, ask: Queries) -> None:
         refusals = [
-            make(TrainingFinished, outcome="rejected", reason="worse", finished_at=START + i)
+            make(
+                TrainingFinished,
+                request_id=f"r{i}",
+                outcome="rejected",
+                reason="worse",
+                finished_at=START + i,
+            )
             for i in range(2)
         ]
         fill(model, [make(StreamStatus), refusals[0]])
         assert _need(ask)[0] == 0
         fill(model, [refusals[1]], first=2)
         assert _need(ask)[1] == "2 retrains in a row refused by the gate"
+
+    def test_refusals_of_what_a_person_ordered_do_not_count(self, tmp_path: Path) -> None:
+        """In whatever order requests and outcomes are read."""
+        asked = [
+            make(RetrainRequested, id=f"r{i}", reason=reason)
+            for i, reason in enumerate(["policy", "command", "command", "policy"])
+        ]
+        ended = [
+            make(
+                TrainingFinished,
+                request_id=f"r{i}",
+                outcome="rejected",
+                reason="worse",
+                finished_at=START + i,
+            )
+            for i in range(4)
+        ]
+        for name, first, then in (("a", asked, ended), ("b", ended, asked)):
+            model = new_model(tmp_path / name)
+            fill(model, [make(StreamStatus), *first])
+            fill(model, then, first=5)
+            assert _need(Queries(model, Settings()))[1].startswith("2 retrains in a row")
+            published = make(TrainingFinished, request_id="r9", finished_at=START + 9)
+            fill(model, [published], first=9)
+            assert _need(Queries(model, Settings())) == (0, "")
+            model.close()
 
     def test_what_is_no_refusal_of_the_gate_does_not_count(
         self, model: ReadModel, ask: Queries
