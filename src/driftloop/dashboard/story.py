@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from driftloop.dashboard.words import count, loss, moment, percent, times
-from driftloop.readmodel.rows import RequestRow
+from driftloop.readmodel.rows import RequestRow, VersionRow
 
 REASONS = {
     "policy": "the policy",
@@ -30,7 +30,7 @@ class Story(NamedTuple):
         training: What training did.
         worth: Whether it helped.
         tone: Colour of `worth`: ``good``, ``bad`` or ``plain``.
-        back: The version before, where one can be gone back to; else None.
+        back: The version before, where this one is in use and can be gone back from; else None.
     """
 
     row: RequestRow
@@ -41,16 +41,40 @@ class Story(NamedTuple):
     back: str | None
 
 
-def story_of(row: RequestRow, orders: list[RequestRow]) -> Story:
+def story_of(row: RequestRow, orders: list[RequestRow], versions: list[VersionRow]) -> Story:
     """Tell a retrain.
 
     Args:
         row: Of kind ``retrain``.
         orders: Rollbacks of its stream.
+        versions: Of its stream, newest first.
     """
-    worth, tone = _worth(row, orders)
-    back = row.from_version if row.outcome == "published" else None
-    return Story(row, why(row), training(row), worth, tone, back)
+    old = against(row, versions)
+    worth, tone = _worth(row, orders, old)
+    current = versions[0].version if versions else None
+    back = old if row.outcome == "published" and row.version == current else None
+    return Story(row, why(row), training(row, old), worth, tone, back)
+
+
+def against(row: RequestRow, versions: list[VersionRow]) -> str | None:
+    """The version that a retrain replaced, or that was in use when it ended; None: none was.
+
+    It may be another than the one of the time of the decision: a rollback can come between.
+
+    Args:
+        row: Of kind ``retrain``.
+        versions: Of its stream, newest first.
+    """
+    for one in versions:
+        trained = one.request_id == row.id and one.action != "rolled-back"
+        if row.outcome == "published" and trained:
+            return one.parent_version
+    if row.outcome == "published" or not versions:
+        return row.from_version
+    ended = row.finished_at
+    before = (one for one in versions if ended is None or one.published_at <= ended)
+    found = next(before, None)
+    return row.from_version if found is None else found.version
 
 
 def why(row: RequestRow) -> str:
@@ -69,13 +93,13 @@ def why(row: RequestRow) -> str:
     return f"Asked for on {when} by the policy {row.policy}: {because}."
 
 
-def training(row: RequestRow) -> str:
-    """What training did."""
+def training(row: RequestRow, old: str | None) -> str:
+    """What training did; `old`: the version beside which the new one was put."""
     held = ""
     if row.champion_loss is not None and row.challenger_loss is not None:
         held = (
             f" On held-out records its loss was {loss(row.challenger_loss)}, "
-            f"against {loss(row.champion_loss)} of {row.from_version or 'the old model'}"
+            f"against {loss(row.champion_loss)} of {old or 'the old model'}"
         )
         if row.champion_loss > 0:
             held += f" ({_change(row.challenger_loss, row.champion_loss)})"
@@ -90,7 +114,7 @@ def training(row: RequestRow) -> str:
     if row.outcome == "superseded":
         return "Nothing was trained: a newer request or version took its place."
     if row.candidate:
-        return f"{row.candidate} is trained, and on trial beside {row.from_version}."
+        return f"{row.candidate} is trained, and on trial beside {old}."
     return "It waits for the trainer, or is in work."
 
 
@@ -99,7 +123,7 @@ def _change(new: float, old: float) -> str:
     return f"{percent(abs(share))} {'more' if share > 0 else 'less'}"
 
 
-def _worth(row: RequestRow, orders: list[RequestRow]) -> tuple[str, str]:
+def _worth(row: RequestRow, orders: list[RequestRow], old: str | None) -> tuple[str, str]:
     if row.dismissed_by:
         return f"{row.dismissed_by} called it a false alarm: {row.dismissed_why}.", "warn"
     undone = next(
@@ -118,7 +142,7 @@ def _worth(row: RequestRow, orders: list[RequestRow]) -> tuple[str, str]:
     if row.outcome == "published":
         return f"Live records have not judged it yet.{taken}", "plain"
     if row.outcome in {"rejected", "failed"}:
-        return f"{row.from_version or 'The old model'} serves on; nothing changed.", "plain"
+        return f"{old or 'The old model'} serves on; nothing changed.", "plain"
     return "It cannot be said yet.", "plain"
 
 

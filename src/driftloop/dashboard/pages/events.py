@@ -81,7 +81,7 @@ def _story(shared: Context, row: EventRow | None, body: dict[str, Any]) -> Story
     if found is None or found.kind != "retrain":
         return None
     orders = shared.queries.requests(stream=found.stream, kind="rollback", limit=200)
-    return story_of(found, orders)
+    return story_of(found, orders, shared.queries.versions(found.stream))
 
 
 _TIMES = ("decided_at", "published_at", "finished_at", "judged_at", "opened_at", "closed_at")

@@ -45,13 +45,14 @@ def stream(
         return shared.page(request, "missing.html", status=404, what="stream", name=name, near=near)
     data = history(shared.queries, name, begin=begin, end=end)
     requests = shared.queries.requests(stream=name, limit=200)
-    versions = _once(shared.queries.versions(name))
+    published = shared.queries.versions(name)
+    versions = _once(published)
     known = shared.settings.profiles.get(found.profile)
     return shared.page(
         request,
         "stream.html",
         stream=found,
-        stories=_stories(requests),
+        stories=_stories(requests, published),
         last=data.windows[-1] if data and data.windows else None,
         data=data,
         wide=data and timeline(data),
@@ -68,16 +69,16 @@ def stream(
     )
 
 
-def _stories(requests: list[RequestRow]) -> list[tuple[str, Story]]:
+def _stories(requests: list[RequestRow], versions: list[VersionRow]) -> list[tuple[str, Story]]:
     """The newest retrain, and the newest one that live records have judged."""
     retrains = [one for one in requests if one.kind == "retrain" and one.decided_at is not None]
     orders = [one for one in requests if one.kind == "rollback"]
     if not retrains:
         return []
-    told = [("Newest retrain", story_of(retrains[0], orders))]
+    told = [("Newest retrain", story_of(retrains[0], orders, versions))]
     judged = next((one for one in retrains if one.verdict or one.dismissed_by), None)
     if judged is not None and judged is not retrains[0]:
-        told.append(("Newest retrain that was judged", story_of(judged, orders)))
+        told.append(("Newest retrain that was judged", story_of(judged, orders, versions)))
     return told
 
 
