@@ -205,7 +205,7 @@ def _commands(commands: list[CommandRow]) -> None:
         return
     found = _table("\nCommands", "when", "who", "what", "why", "what came of it")
     for one in commands:
-        came = f"{one.outcome or 'no answer yet'}{f': {one.detail}' if one.detail else ''}"
+        came = one.in_words or "no answer yet"
         found.add_row(moment(one.issued_at), Text(one.who), one.action, Text(one.why), Text(came))
     console.print(found)
 

@@ -186,7 +186,7 @@ def _commands(commands: list[CommandRow], last: float) -> list[Mark]:
             continue
         told = f"{one.action} by {one.who}: {one.why}"
         if one.outcome:
-            told += f" ({one.outcome})"
+            told += f" ({one.came})"
         # Where nobody has answered, a command has but the wall clock's time.
         place = min(float(at), last) if one.answered_at is None else float(at)
         marks.append(Mark(place, "command", "command", told, f"/events/{one.id}"))

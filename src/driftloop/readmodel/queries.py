@@ -17,6 +17,7 @@ from driftloop.readmodel.rows import (
     CommandRow,
     EventRow,
     Fleet,
+    Followed,
     IncidentRow,
     LetterRow,
     PartRow,
@@ -52,12 +53,14 @@ SORTS: dict[str, str] = {
 """How streams may be sorted."""
 
 COMMANDS = (
-    "SELECT c.*, d.reason AS letter, d.detail AS fault "
+    "SELECT c.*, d.reason AS letter, d.detail AS fault, "
+    "r.outcome AS ended, r.version AS became, r.detail AS told "
     "FROM commands c LEFT JOIN events e ON e.id = c.id "
+    "LEFT JOIN requests r ON r.id = json_extract(c.led_to, '$[0]') "
     "LEFT JOIN dead_letters d ON d.topic = e.topic "
     "AND d.source_partition = e.partition AND d.source_offset = e.place"
 )
-"""Commands with the dead letter of each that has one."""
+"""Commands with the dead letter of each that has one, and with what each led to."""
 
 OutT = TypeVar("OutT", bound=Row)
 
@@ -400,6 +403,9 @@ def command_of(row: sqlite3.Row) -> CommandRow:
     """A command; one that was dead-lettered has no answer, and is refused for that reason."""
     fields = {**dict(row), "led_to": json.loads(row["led_to"])}
     letter, fault = fields.pop("letter"), fields.pop("fault")
+    ended, became, told = (fields.pop(name) for name in ("ended", "became", "told"))
+    if ended and fields["outcome"] == "accepted":
+        fields["followed"] = Followed(outcome=ended, version=became, detail=told)
     if letter is not None and not fields["outcome"]:
         fields |= {"outcome": "refused", "detail": f"{letter}: {fault}"}
     return CommandRow(**fields)

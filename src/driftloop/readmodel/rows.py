@@ -187,8 +187,21 @@ class IncidentRow(Row, kw_only=True, frozen=True):
     told_at: int
 
 
+class Followed(Row, kw_only=True, frozen=True):
+    """How the retrain or order that a command led to ended, and with which version."""
+
+    outcome: str
+    version: str | None
+    detail: str
+
+
 class CommandRow(Row, kw_only=True, frozen=True):
-    """A command, and what came of it; `outcome` is empty while nobody has answered."""
+    """A command, and what came of it.
+
+    Attributes:
+        outcome: Of the monitor's answer; empty while nobody has answered.
+        followed: Of an accepted command, how what it led to ended; null while it has not.
+    """
 
     id: str
     stream: str
@@ -207,6 +220,21 @@ class CommandRow(Row, kw_only=True, frozen=True):
     detail: str
     led_to: list[str]
     answered_at: int | None
+    followed: Followed | None = None
+
+    @property
+    def came(self) -> str:
+        """What came of it: the outcome of what it led to, else that of the answer, or empty."""
+        return self.outcome if self.followed is None else self.followed.outcome
+
+    @property
+    def in_words(self) -> str:
+        """The same in a line, with version and detail, as ``driftloop audit`` has it."""
+        if self.followed is None:
+            return f"{self.outcome}: {self.detail}" if self.detail else self.outcome
+        version = f" as {self.followed.version}" if self.followed.version else ""
+        why = f": {self.followed.detail}" if self.followed.detail else ""
+        return f"{self.followed.outcome}{version}{why}"
 
 
 class LetterRow(Row, kw_only=True, frozen=True):

@@ -367,6 +367,32 @@ class TestCommands:
         assert ask.commands(who="bob") == []
         assert ask.commands(since=START + 1) == []
 
+    @pytest.mark.parametrize(
+        ("ended", "came", "words"),
+        [
+            ({}, "accepted", "accepted: asked"),
+            ({"outcome": "published", "version": "v10"}, "published", "published as v10"),
+            (
+                {"outcome": "failed", "detail": "v1 has no parent"},
+                "failed",
+                "failed: v1 has no parent",
+            ),
+        ],
+    )
+    def test_an_accepted_command_ends_as_what_it_led_to(
+        self, model: ReadModel, ask: Queries, ended: dict[str, str], came: str, words: str
+    ) -> None:
+        fill(
+            model,
+            [
+                make(Command, id="c"),
+                make(CommandAnswered, command_id="c", led_to=["r1"], detail="asked"),
+                *([make(TrainingFinished, request_id="r1", **ended)] if ended else []),
+            ],
+        )
+        (row,) = ask.commands(stream="streams.a")
+        assert (row.came, row.in_words) == (came, words)
+
     def test_a_dismissal_is_of_the_request_that_its_answer_names(
         self, model: ReadModel, ask: Queries
     ) -> None:
