@@ -38,6 +38,7 @@ TONES = {
             "incident",
             "approval",
             "not-ready",
+            "stopped",
         ),
         "warn",
     ),

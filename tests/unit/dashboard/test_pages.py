@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from driftloop.dashboard.pages.streams import ROWS
-from driftloop.messages import StreamStatus
+from driftloop.messages import Event, PartReported, StreamStatus
 from tests.dashboard import LETTER, ORDER, REQUEST, app_of, fleet, settings_of
 from tests.html import Balance
 from tests.readmodel import START, make
@@ -66,6 +67,41 @@ def test_the_first_page_names_those_that_need_a_person_first(client: TestClient)
     assert "a retrain waits for approval" in text
     assert "2 of 3 streams shift together" in text
     assert "at most" in text  # what the policy promises
+
+
+def _part(state: str, instance: str = "host", ago_s: float = 60.0, part: str = "monitor") -> Event:
+    at = round((time.time() - ago_s) * 1000)
+    found: Event = PartReported(
+        id=f"{part}{instance}{state}",
+        part=part,
+        instance=instance,
+        state=state,
+        reported_at=at,
+        started_at=at - 1000,
+        version="1",
+        every=3600.0,
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("parts", "shown", "alone"),
+    [
+        ([], [], True),
+        ([_part("stopped")], ["stopped, 1 min ago"], True),
+        ([_part("stopped", "old", 7200.0), _part("stopped")], ["stopped, 1 min ago"], True),
+        ([_part("stopped", "old"), _part("ready")], ["ready"], False),
+        ([_part("ready", part="trainer")], ["ready"], True),
+    ],
+)
+def test_the_first_page_says_where_no_monitor_runs(
+    tmp_path: Path, parts: list[Event], shown: list[str], alone: bool
+) -> None:
+    app, _ = app_of(settings_of(tmp_path), [make(StreamStatus), *parts])
+    text = TestClient(app, base_url=HERE).get("/").text
+    assert ("No monitor says that it runs" in text) is alone
+    processes = text[text.index("Processes") : text.index("dead letters, last")]
+    assert re.findall(r"<b[^>]*>([^<]*)</b>", processes) == shown
 
 
 def test_a_stream_tells_why_it_was_retrained_whether_it_helped_and_how_to_go_back(

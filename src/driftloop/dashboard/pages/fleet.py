@@ -13,7 +13,7 @@ from driftloop.dashboard.context import Context, Shared
 from driftloop.dashboard.plots import OUTCOME_TONES, STATE_TONES, bars, shares
 from driftloop.dashboard.words import NEEDS, times
 from driftloop.policy.promise import promise
-from driftloop.readmodel.rows import Fleet
+from driftloop.readmodel.rows import Fleet, PartRow
 from driftloop.readmodel.trends import ledger, retrains_over_time, seconds_since, sparks
 
 router = APIRouter()
@@ -52,7 +52,8 @@ def fleet(request: Request, shared: Shared) -> Response:
         ledger=shared.memo("ledger", lambda: ledger(shared.model)),
         budgets=shared.queries.budgets(),
         trained=shared.memo("trained", lambda: _trained(shared)),
-        parts=[one for one in shared.queries.parts() if one.state != "stopped"],
+        parts=(parts := _parts(shared.queries.parts())),
+        unwatched=bool(found.streams) and not any(_runs(one, "monitor") for one in parts),
         promises=_promises(shared, found),
         bars=over_time,
         bars_wide=over_time and bars(over_time, width=1100, height=150, label=label),
@@ -63,6 +64,21 @@ def fleet(request: Request, shared: Shared) -> Response:
 
 def _told(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing yet"
+
+
+def _runs(one: PartRow, part: str) -> bool:
+    return one.part == part and one.state in {"ready", "not-ready"}
+
+
+def _parts(rows: list[PartRow]) -> list[PartRow]:
+    """Processes to show: of those that ended, the newest of a part of which none runs."""
+    shown = [one for one in rows if one.state != "stopped"]
+    running = {one.part for one in shown if _runs(one, one.part)}
+    ended: dict[str, PartRow] = {}
+    for one in sorted(rows, key=lambda row: row.reported_at):
+        if one.state == "stopped" and one.part not in running:
+            ended[one.part] = one
+    return sorted([*shown, *ended.values()], key=lambda row: (row.part, row.instance))
 
 
 def _trained(shared: Context) -> list[Seconds]:
