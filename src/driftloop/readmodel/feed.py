@@ -35,6 +35,9 @@ GROUP = "driftloop-readmodel"
 
 TIMEOUT = 30.0
 
+ANSWER = 3.0
+"""Seconds in which a broker must answer while the topics are followed, or counts as away."""
+
 PATIENCE = 5.0
 """Seconds for which another process that fills the model is waited for."""
 
@@ -71,6 +74,7 @@ class Feed:
         *,
         check: Callable[[], None] = lambda: None,
         timeout: float = TIMEOUT,
+        answer: float | None = None,
     ) -> int:
         """Read all that is there now.
 
@@ -78,6 +82,7 @@ class Feed:
             progress: Told messages read and to read, now and then.
             check: Called often; raises to give up.
             timeout: Seconds without any progress.
+            answer: Seconds in which a broker must answer first; by default `timeout`.
 
         Returns:
             Messages that were taken in.
@@ -86,7 +91,7 @@ class Feed:
             KafkaUnavailableError: No broker answers in time.
             KafkaError: The broker refuses.
         """
-        places = self._places(timeout)
+        places = self._places(timeout if answer is None else answer)
         ends = offsets_of(self._admin, places, codes.LATEST, timeout)
         follower = self._open(places, timeout)
         behind = {place: end for place, end in ends.items() if follower.position(place) < end}
@@ -123,7 +128,7 @@ class Feed:
         pause = 0.5
         while not stopped():
             try:
-                taken = self.catch_up(check=check)
+                taken = self.catch_up(check=check, answer=ANSWER)
                 pause = 0.5
                 if taken:
                     on_change(taken)

@@ -95,7 +95,7 @@ def _part(state: str, instance: str = "host", ago_s: float = 60.0, part: str = "
     ],
 )
 def test_the_first_page_says_where_no_monitor_runs(
-    tmp_path: Path, parts: list[Event], shown: list[str], alone: bool
+    tmp_path: Path, parts: list[Event], shown: list[str], *, alone: bool
 ) -> None:
     app, _ = app_of(settings_of(tmp_path), [make(StreamStatus), *parts])
     text = TestClient(app, base_url=HERE).get("/").text
@@ -215,7 +215,11 @@ def test_a_page_says_that_the_topics_are_still_read(tmp_path: Path) -> None:
     assert "5 of 20 messages" in text
     assert client.get("/readyz").status_code == 503
     live.caught_up = True
-    assert client.get("/readyz").json() == {"ready": True, "read": 5, "of": 20}
+    told = {"ready": True, "read": 5, "of": 20}
+    assert client.get("/readyz").json() == {**told, "fault": ""}
+    live.fault = "no broker answers at kafka:9092"
+    away = client.get("/readyz")
+    assert (away.status_code, away.json()["fault"]) == (200, "the topics cannot be read now")
     assert client.get("/healthz").status_code == 200
 
 

@@ -84,9 +84,11 @@ def healthz() -> Response:
 
 @router.get("/readyz")
 def readyz(shared: Shared) -> Response:
-    """Ready once all that was there at the start is read."""
+    """Ready once all that was there at the start is read; pages show it while Kafka is away."""
     done, total = shared.live.progress
-    told = {"ready": shared.live.ready, "read": done, "of": total}
+    # Whoever asks is a stranger: what the fault is stands in the log.
+    fault = "the topics cannot be read now" if shared.live.fault else ""
+    told = {"ready": shared.live.ready, "read": done, "of": total, "fault": fault}
     return JSONResponse(told, 200 if shared.live.ready else 503)
 
 
