@@ -16,7 +16,11 @@ from driftloop.readmodel.rows import RequestRow, VersionRow
 
 router = APIRouter()
 
-LISTED = 12
+LISTED = 5
+"""Rows of a table that are shown at first: the others are a click away."""
+
+COMMANDS = 50
+VERSIONS = 100
 _DAY = 86_400_000.0
 
 
@@ -46,7 +50,7 @@ def stream(
     data = history(shared.queries, name, begin=begin, end=end)
     requests = shared.queries.requests(stream=name, limit=200)
     published = shared.queries.versions(name)
-    versions = _once(published)
+    versions = _once(published)[:VERSIONS]
     known = shared.settings.profiles.get(found.profile)
     return shared.page(
         request,
@@ -63,7 +67,8 @@ def stream(
         listed=LISTED,
         versions=versions,
         current=versions[0][0].version if versions else found.model_version,
-        commands=shared.queries.commands(stream=name, limit=50),
+        commands=shared.queries.commands(stream=name, limit=COMMANDS),
+        asked=COMMANDS,
         promise=promise(known.policy, known.fleet) if known else "",
         loss_name=known.loss if known else "",
     )
