@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from driftloop.dashboard.pages.streams import ROWS
-from driftloop.messages import Event, PartReported, StreamStatus
+from driftloop.messages import Event, PartReported, StreamStatus, TrainingFinished
 from tests.dashboard import LETTER, ORDER, REQUEST, app_of, fleet, settings_of
 from tests.html import Balance
 from tests.readmodel import START, make
@@ -102,6 +102,16 @@ def test_the_first_page_says_where_no_monitor_runs(
     assert ("No monitor says that it runs" in text) is alone
     processes = text[text.index("Processes") : text.index("dead letters, last")]
     assert re.findall(r"<b[^>]*>([^<]*)</b>", processes) == shown
+
+
+def test_the_newest_events_say_what_they_are_about(tmp_path: Path) -> None:
+    order = {"request_id": ORDER, "finished_at": START}
+    failed = make(TrainingFinished, outcome="failed", detail="v1 has no parent", **order)
+    app, _ = app_of(settings_of(tmp_path), [failed])
+    text = TestClient(app, base_url=HERE).get("/").text
+    (row,) = re.findall(r"Training finished</td>.*", text)
+    assert ">failed v1 has no parent<" in row
+    assert 'data-name="Event time" class="nowrap">\N{EN DASH}<' in row  # the event has none
 
 
 def test_a_stream_tells_why_it_was_retrained_whether_it_helped_and_how_to_go_back(

@@ -6,14 +6,17 @@ import time
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from driftloop.dashboard.context import Context, Shared
 from driftloop.dashboard.plots import OUTCOME_TONES, STATE_TONES, bars, shares
 from driftloop.dashboard.words import NEEDS, times
+from driftloop.messages import EVENT_TYPES
+from driftloop.messages.sentences import told
 from driftloop.policy.promise import promise
-from driftloop.readmodel.rows import Fleet, PartRow
+from driftloop.readmodel.rows import EventRow, Fleet, PartRow
 from driftloop.readmodel.trends import ledger, retrains_over_time, seconds_since, sparks
 
 router = APIRouter()
@@ -58,8 +61,17 @@ def fleet(request: Request, shared: Shared) -> Response:
         bars=over_time,
         bars_wide=over_time and bars(over_time, width=1100, height=150, label=label),
         bars_narrow=over_time and bars(over_time, width=380, height=150, label=label),
-        events=shared.memo("events", lambda: shared.queries.events(limit=10)),
+        events=shared.memo("events", lambda: _events(shared)),
     )
+
+
+def _events(shared: Context) -> list[tuple[EventRow, int | None, str]]:
+    """The newest events, each with its event time, where it has one, and what it says."""
+    found = []
+    for row in shared.queries.events(limit=10):
+        at, _, text = told(msgspec.json.decode(row.body, type=EVENT_TYPES[row.type]))
+        found.append((row, at, text))
+    return found
 
 
 def _told(counts: dict[str, int]) -> str:
