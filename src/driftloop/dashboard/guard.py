@@ -59,7 +59,8 @@ class Guard:
         self._app = app
         self._door = door
         self._secure = not is_loopback(settings.host) or bool(settings.certificate)
-        self.cookie = "__Host-driftloop" if self._secure else "driftloop"
+        # Browsers tell ports of a host apart in nothing else: each dashboard has a cookie of its own.
+        self.cookie = f"{'__Host-' if self._secure else ''}driftloop-{settings.port}"
         self._seconds = round(settings.session.total_seconds())
         self._any_host = not settings.hosts and not is_loopback(settings.host)
         self._hosts = {one.lower() for one in settings.hosts}
@@ -77,7 +78,12 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, setter)
             return
-        await self._app(scope, _nothing_more(scope, receive), setter)
+        inner = _nothing_more(scope, receive)
+        # The pages know GET alone; the stream of changes has no end, so nothing to ask HEAD for.
+        if scope["method"] == "HEAD" and scope["path"] != "/live":
+            await self._app({**scope, "method": "GET"}, inner, _without_body(setter))
+        else:
+            await self._app(scope, inner, setter)
 
     async def _judge(
         self, scope: Scope, receive: Receive, headers: Headers
@@ -177,6 +183,17 @@ class Guard:
             f"{self.cookie}={value}; Path=/; Max-Age={self._seconds}; "
             f"HttpOnly; SameSite=Strict{secure}"
         )
+
+
+def _without_body(send: Send) -> Send:
+    """Sends of an answer what stands before its body."""
+
+    async def bare(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return bare
 
 
 def _refusal(status: int, why: str) -> Response:

@@ -198,19 +198,19 @@ def test_the_session_is_a_cookie_that_scripts_and_other_sites_do_not_get(
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
     assert ("; Secure" in cookie) == secure
-    assert cookie.startswith("__Host-driftloop=" if secure else "driftloop=")
+    assert cookie.startswith("__Host-driftloop-8300=" if secure else "driftloop-8300=")
 
 
 def test_a_log_in_begins_another_session_and_a_log_out_ends_it(tmp_path: Path) -> None:
     client = client_of(tmp_path)
     client.get("/log-in")
-    before = client.cookies["driftloop"]
+    before = client.cookies["driftloop-8300"]
     form = log_in(client, OPERATOR)
-    mine = client.cookies["driftloop"]
+    mine = client.cookies["driftloop-8300"]
     assert mine != before
     assert client.post("/log-out", data={"form_token": form}).status_code == 303
     assert client.get("/").status_code == 303
-    client.cookies.set("driftloop", mine)
+    client.cookies.set("driftloop-8300", mine)
     assert client.get("/").status_code == 303
 
 

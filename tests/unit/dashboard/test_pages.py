@@ -271,5 +271,17 @@ def test_a_trial_that_does_not_fit_is_told_with_all_faults(client: TestClient) -
         assert told in answer.text
 
 
+@pytest.mark.parametrize("page", ["/", "/streams/streams.a", "/readyz", "/static/app.css"])
+def test_head_is_answered_where_get_is(client: TestClient, page: str) -> None:
+    answer = client.head(page)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == client.get(page).headers["content-type"]
+
+
+def test_head_is_refused_as_get_is(client: TestClient) -> None:
+    assert client.head("/nowhere").status_code == 404
+    assert client.head("/live").status_code == 405  # it has no end
+
+
 def test_what_is_no_event_begins_no_explanation(client: TestClient) -> None:
     assert client.get("/events/nothing/explanation").status_code == 404
