@@ -59,7 +59,7 @@ class Guard:
         self._app = app
         self._door = door
         self._secure = not is_loopback(settings.host) or bool(settings.certificate)
-        # Browsers tell ports of a host apart in nothing else: each dashboard has a cookie of its own.
+        # A browser sends a host's cookies to all its ports: each dashboard has a name of its own.
         self.cookie = f"{'__Host-' if self._secure else ''}driftloop-{settings.port}"
         self._seconds = round(settings.session.total_seconds())
         self._any_host = not settings.hosts and not is_loopback(settings.host)

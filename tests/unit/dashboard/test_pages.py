@@ -11,7 +11,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from driftloop.dashboard.pages.streams import ROWS
-from driftloop.messages import Event, PartReported, StreamStatus, TrainingFinished
+from driftloop.messages import (
+    Event,
+    Ground,
+    PartReported,
+    RetrainRequested,
+    StreamStatus,
+    TrainingFinished,
+)
 from tests.dashboard import LETTER, ORDER, REQUEST, app_of, fleet, settings_of
 from tests.html import Balance
 from tests.readmodel import START, make
@@ -112,6 +119,38 @@ def test_the_newest_events_say_what_they_are_about(tmp_path: Path) -> None:
     (row,) = re.findall(r"Training finished</td>.*", text)
     assert ">failed v1 has no parent<" in row
     assert 'data-name="Event time" class="nowrap">\N{EN DASH}<' in row  # the event has none
+
+
+def test_a_first_window_is_not_put_against_itself(tmp_path: Path) -> None:
+    losses = {"loss": 15.4, "reference_loss": 15.4, "baseline_loss": 7.7}
+    app, _ = app_of(settings_of(tmp_path), [make(StreamStatus, state="silent", **losses)])
+    client = TestClient(app, base_url=HERE)
+    listed = client.get("/streams").text
+    assert ">first window<" in listed
+    assert "1.00 ×" not in listed
+    assert "2.00 ×" in listed  # the trivial forecast is another matter
+    assert ">first window<" in client.get("/").text
+    assert "reference (this first window itself)" in client.get("/streams/streams.a").text
+
+
+@pytest.mark.parametrize(
+    ("policy", "criteria", "told"),
+    [
+        ("reducible", ["reducible"], "reducible"),
+        ("reducible", ["reducible", "mlma-anchored"], "reducible, with mlma-anchored"),
+        ("votes", ["ks", "loss"], "votes: ks, loss"),
+    ],
+)
+def test_a_list_of_retrains_names_policy_and_criteria_once(
+    tmp_path: Path, policy: str, criteria: list[str], told: str
+) -> None:
+    grounds = [Ground(criterion=one, family="loss", rejected=True) for one in criteria]
+    events = [make(RetrainRequested, policy=policy, grounds=grounds)]
+    app, _ = app_of(settings_of(tmp_path), events)
+    text = TestClient(app, base_url=HERE).get("/trainings").text
+    found = re.search(r'<td data-name="Why">(.*?)</td>', text, re.DOTALL)
+    assert found is not None
+    assert found[1].strip() == told
 
 
 def test_a_stream_tells_why_it_was_retrained_whether_it_helped_and_how_to_go_back(
