@@ -14,6 +14,7 @@ from driftloop.dashboard.pages.streams import ROWS
 from driftloop.messages import (
     Event,
     Ground,
+    ModelPublished,
     PartReported,
     RetrainRequested,
     StreamStatus,
@@ -121,14 +122,23 @@ def test_the_newest_events_say_what_they_are_about(tmp_path: Path) -> None:
     assert 'data-name="Event time" class="nowrap">\N{EN DASH}<' in row  # the event has none
 
 
+def test_streams_are_listed_with_the_version_that_was_published_last(tmp_path: Path) -> None:
+    versions = [make(ModelPublished, version=f"v{i}", sequence=i) for i in (1, 2, 3)]
+    status = make(StreamStatus, model_version="v2")  # of its newest records
+    alone = make(StreamStatus, "streams.b", model_version=None)
+    app, _ = app_of(settings_of(tmp_path), [status, alone, *versions])
+    text = TestClient(app, base_url=HERE).get("/streams?sort=stream").text
+    assert re.findall(r'data-name="Model"[^>]*>([^<]*)<', text) == ["v3", "\N{EN DASH}"]
+
+
 def test_a_first_window_is_not_put_against_itself(tmp_path: Path) -> None:
     losses = {"loss": 15.4, "reference_loss": 15.4, "baseline_loss": 7.7}
     app, _ = app_of(settings_of(tmp_path), [make(StreamStatus, state="silent", **losses)])
     client = TestClient(app, base_url=HERE)
     listed = client.get("/streams").text
     assert ">first window<" in listed
-    assert "1.00 ×" not in listed
-    assert "2.00 ×" in listed  # the trivial forecast is another matter
+    assert "1.00 \N{MULTIPLICATION SIGN}" not in listed
+    assert "2.00 \N{MULTIPLICATION SIGN}" in listed  # the trivial forecast is another matter
     assert ">first window<" in client.get("/").text
     assert "reference (this first window itself)" in client.get("/streams/streams.a").text
 

@@ -18,6 +18,7 @@ ROWS = 50
 COLUMNS = (
     ("stream", "Stream", ""),
     ("state", "State", ""),
+    ("", "Model", ""),
     ("need", "Needs a person", ""),
     ("loss", "Loss", "number"),
     ("ratio", "Against reference", "number"),
@@ -63,6 +64,7 @@ def streams(
         "streams.html",
         found=found,
         lines=sparks(shared.model, [one.stream for one in found.rows]),
+        current=shared.queries.current([one.stream for one in found.rows]),
         columns=COLUMNS,
         sort=sort,
         turned=down == "1",
