@@ -140,11 +140,11 @@ def row(**fields: Any) -> RequestRow:
     ],
 )
 def test_a_story_says_whether_it_helped(fields: dict[str, Any], told: str, tone: str) -> None:
-    story = story_of(row(**fields), [])
+    story = story_of(row(**fields), [], [])
     assert (story.worth, story.tone) == (told, tone)
 
 
 def test_a_story_tells_of_the_rollback_that_followed() -> None:
     retrain = row(outcome="published", version="v2", verdict="worse", saved=-1.0)
     order = row(kind="rollback", from_version="v2", decided_at=START)
-    assert "A rollback was ordered on 14 Nov 2023 22:13." in story_of(retrain, [order]).worth
+    assert "A rollback was ordered on 14 Nov 2023 22:13." in story_of(retrain, [order], []).worth
