@@ -20,6 +20,7 @@ from driftloop.kafka.topics import driftloop_topics, ensure_topics
 from driftloop.messages import (
     Command,
     CommandAnswered,
+    Envelope,
     Event,
     Evidence,
     FleetIncident,
@@ -196,6 +197,28 @@ def test_events_are_followed_by_their_types(rig: Rig) -> None:
     lines = rig.run("events", "follow", "--no-wait", "--last", "50").stdout
     assert "v2 against v1: better, +0.3 saved a record" in lines
     assert rig.run("events", "follow", "--type", "nonsense").exit_code == 2
+
+
+def test_earlier_events_are_counted_after_they_are_chosen(rig: Rig) -> None:
+    about = {"outcome": "rejected", "reason": "worse"}
+    rig.send([make(TrainingFinished, request_id="first", **about)])
+    rig.send(make(TrainingFinished, "streams.b", finished_at=START + i, **about) for i in range(30))
+    with CheckedProducer(rig.client) as producer:
+        for kind in ("driftloop.model.published.v1", "nonsense"):
+            broken = Envelope(b"streams.b", b"{broken", [("ce_type", kind.encode())])
+            producer.produce(rig.settings.topics.trainings, broken)
+        producer.flush()
+
+    def follow(*arguments: str) -> Result:
+        return rig.run("events", "follow", "--no-wait", "--json", "--last", "2", *arguments)
+
+    (line,) = follow("--stream", "streams.a").stdout.splitlines()
+    assert json.loads(line)["request_id"] == "first"
+    chosen = follow("--type", "training")
+    assert len(chosen.stdout.splitlines()) == 2
+    assert chosen.stderr == ""
+    assert follow("--stream", "streams.a").stderr == ""
+    assert follow().stderr.count("Error: ") == 2
 
 
 def test_the_read_model_goes_on_where_it_was_and_is_built_anew_at_will(rig: Rig) -> None:
