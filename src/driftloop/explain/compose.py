@@ -123,7 +123,14 @@ def tell(
     windows = loss_windows(target, trail, attempt)
     value = None
     if request is not None and training is not None:
-        value = worth(trail, request, training, windows, profile.loss)
+        value = worth(
+            trail,
+            request,
+            training,
+            windows,
+            profile.loss,
+            watched=bool(profile.training.watch),
+        )
     criteria = tuple(criteria_found(list(grounds), profile.loss))
     decision = "retrain" if request is not None else target.evidence.decision  # type: ignore[union-attr]
     return Explanation(

@@ -166,8 +166,10 @@ def worth(
     training: Trained,
     windows: Sequence[WindowPoint],
     loss: str,
+    *,
+    watched: bool = True,
 ) -> Worth:
-    """Whether the retrain was worth it."""
+    """Whether the retrain was worth it; `watched`: new versions are compared with their parents."""
     outcome = training.outcome
     judged = [one for one in trail.of(RetrainJudged) if one.request_id == request.id]
     orders = [
@@ -188,7 +190,7 @@ def worth(
     if entry is not None:
         told.append(_judged(entry, loss))
     elif outcome == "published":
-        told.append("No verdict yet: the new version is still being watched, or is not watched.")
+        told.append(_unjudged(request, watched=watched))
     else:
         told.append("No new version came of it, so there is nothing to judge.")
     told += [f"It was taken back: {one.detail}." for one in orders]
@@ -227,6 +229,18 @@ def _after(version: str | None, decided_at: int, windows: Sequence[WindowPoint])
         if version is not None and one.version == version and one.at > decided_at
     ][:FIRST]
     return sum(own) / len(own) if own else None
+
+
+def _unjudged(request: RetrainRequested, *, watched: bool) -> str:
+    """Why there is no verdict of a version that was published."""
+    if request.current_version is None:
+        return "It is the stream's first model: there is none to judge it by."
+    if not watched:
+        return "No verdict: training.watch is off, so that new versions are not compared."
+    return (
+        f"No verdict: its trial against {request.current_version} goes on, or another version took "
+        "its place before the end."
+    )
 
 
 def _judged(entry: RetrainJudged, loss: str) -> str:

@@ -211,6 +211,20 @@ def test_what_is_not_known_yet_is_told() -> None:
     assert worth(trail, request, training, [], "absolute").verdict == "unknown"
 
 
+def test_why_there_is_no_verdict_is_told() -> None:
+    request = _request()
+    trail = _trail(request, _outcome(request))
+    training = trained(trail, request, "absolute")
+
+    def told(of: RetrainRequested, *, watched: bool = True) -> str:
+        return worth(trail, of, training, [], "absolute", watched=watched).told[-1]
+
+    assert f"its trial against {request.current_version} goes on" in told(request)
+    assert "training.watch is off" in told(request, watched=False)
+    first = msgspec.structs.replace(request, current_version=None)
+    assert "the stream's first model" in told(first)
+
+
 def _incident(**more: Any) -> FleetIncident:
     given: dict[str, Any] = {
         "id": "i", "profile": NAME, "action": "opened", "opened_at": START_MS - 1000,
