@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import stat
 import tomllib
@@ -12,11 +13,16 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from driftloop.cli.answers import as_json
 from driftloop.cli.app import app
 from driftloop.cli.stream import app as stream_app
-from driftloop.messages import Action
+from driftloop.cli.streams import ratio
+from driftloop.messages import Action, Command, StreamStatus
+from driftloop.operator import Told
 from driftloop.operator.building import Known, of_parent
-from driftloop.settings import load_settings
+from driftloop.readmodel import Queries
+from driftloop.settings import Settings, load_settings
+from tests.readmodel import fill, make, new_model
 from tests.streams import published
 
 PAGE = Path(__file__).parents[3] / "docs" / "events.md"
@@ -119,3 +125,22 @@ def test_a_rollback_that_has_nowhere_to_go_is_told_before_it_is_sent() -> None:
     assert "there are v2" in str(fault)
     assert not of_parent(Known({"v1", "v2"}, whole=True, newest=later))
     assert not of_parent(Known(set(), whole=False, newest=None))
+
+
+def test_what_was_not_waited_for_is_told_as_sent() -> None:
+    order = Command(id="c", stream="orders.lyon", action="unpin", who="ada", why="x", issued_at=0)
+    assert json.loads(as_json([Told(order)], waited=False))[0]["told"] == "sent"
+    assert "no answer" in json.loads(as_json([Told(order)]))[0]["told"]
+
+
+def test_a_first_window_is_set_against_nothing(tmp_path: Path) -> None:
+    """It is the reference itself, so that even a useless model would have 100 %."""
+    model = new_model(tmp_path)
+    losses = {"streams.a": 4.0, "streams.b": 3.0}
+    status = (
+        make(StreamStatus, name, loss=loss, reference_loss=4.0) for name, loss in losses.items()
+    )
+    fill(model, status)
+    rows = Queries(model, Settings()).streams(sort="stream").rows
+    assert [ratio(row) for row in rows] == ["-", "75 %"]
+    model.close()
