@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from driftloop.dashboard.words import count, loss, moment, percent, times
+from driftloop.plots.figures import why_undecided
 from driftloop.readmodel.rows import RequestRow, VersionRow
 
 REASONS = {
@@ -136,7 +137,8 @@ def _worth(row: RequestRow, orders: list[RequestRow], old: str | None) -> tuple[
     if row.verdict == "worse":
         return f"It did harm: {_saved(row)}.{taken}", "bad"
     if row.verdict == "undecided":
-        return f"No difference could be proven: {_saved(row)}.{taken}", "plain"
+        doubt = why_undecided(row.low, row.high)
+        return f"No difference could be proven: {_saved(row)}.{doubt}{taken}", "plain"
     if row.verdict == "unscored":
         return f"No live record could be compared.{taken}", "plain"
     if row.outcome == "published":

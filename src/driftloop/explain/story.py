@@ -18,7 +18,7 @@ from driftloop.messages import (
     TrainingFinished,
     VersionOrdered,
 )
-from driftloop.plots.figures import change, count, loss_name, seconds, times
+from driftloop.plots.figures import change, count, loss_name, seconds, times, why_undecided
 from driftloop.policy.incidents import moment
 from driftloop.settings import Profile
 from driftloop.settings.base import milliseconds
@@ -254,9 +254,10 @@ def _judged(entry: RetrainJudged, loss: str) -> str:
     if entry.low is not None and entry.high is not None:
         span = f" ({entry.level:.0%} interval {entry.low:.3g} to {entry.high:.3g})"
     price = "" if entry.cost is None else f"; training cost {entry.cost:.3g}"
+    doubt = why_undecided(entry.low, entry.high) if entry.verdict == "undecided" else ""
     return (
         f"{verdict} {entry.saved:.3g} of {loss_name(loss)} a record{span} against "
-        f"{entry.parent_version}, on {entry.records:,} live records{price}."
+        f"{entry.parent_version}, on {entry.records:,} live records{price}.{doubt}"
     )
 
 

@@ -41,6 +41,26 @@ def decimals(values: Iterable[float | None], digits: int = 4) -> int:
     return max(0, min(12, digits - 1 - math.floor(math.log10(top))))
 
 
+def why_undecided(low: float | None, high: float | None) -> str:
+    """Why two versions count as equal though the interval of their difference leaves out 0.
+
+    The verdict is by bets, the interval by an approximation: `driftloop.statistics.paired_bets`.
+
+    Returns:
+        A sentence that follows another one, with the space before it; empty where there is no
+        interval, or 0 lies in it.
+
+    >>> why_undecided(-1.0, 2.0), why_undecided(None, None)
+    ('', '')
+    """
+    if low is None or high is None or low <= 0.0 <= high:
+        return ""
+    return (
+        " The interval leaves out 0, but is an approximation for many records; the verdict is by "
+        "bets that are right on few ones as well, and asks for more evidence."
+    )
+
+
 def number(value: float | None, places: int) -> str:
     """A figure with so many decimals; a dash for none."""
     if value is None or not math.isfinite(value):

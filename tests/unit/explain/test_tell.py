@@ -202,6 +202,18 @@ def test_a_rollback_and_a_dismissal_are_told() -> None:
     assert belongs(back, _trail(request, order, back)).request == request
 
 
+@pytest.mark.parametrize(("low", "told"), [(1.0, True), (-1.0, False)])
+def test_an_interval_that_leaves_out_0_is_told_beside_an_open_verdict(
+    low: float,
+    told: bool,  # noqa: FBT001
+) -> None:
+    request = _request()
+    trail = _trail(request, _outcome(request), _judged(request, "undecided", low=low))
+    text = " ".join(worth(trail, request, trained(trail, request, "log"), [], "absolute").told)
+    assert "Not proven either way" in text
+    assert ("leaves out 0" in text) is told
+
+
 def test_what_is_not_known_yet_is_told() -> None:
     request = _request()
     trail = _trail(request)
