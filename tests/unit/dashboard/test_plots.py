@@ -146,9 +146,9 @@ def test_a_story_says_whether_it_helped(fields: dict[str, Any], told: str, tone:
 
 def test_a_story_says_why_it_is_undecided_where_the_interval_leaves_out_0() -> None:
     judged = {"outcome": "published", "verdict": "undecided", "saved": 2.75, "level": 0.99}
-    open_ = story_of(row(**judged, low=-1.0, high=6.5), [])
+    open_ = story_of(row(**judged, low=-1.0, high=6.5), [], [])
     assert "leaves out 0" not in open_.worth
-    assert "leaves out 0" in story_of(row(**judged, low=1.15, high=4.36), []).worth
+    assert "leaves out 0" in story_of(row(**judged, low=1.15, high=4.36), [], []).worth
 
 
 def test_a_story_tells_of_the_rollback_that_followed() -> None:
