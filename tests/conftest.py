@@ -11,10 +11,15 @@ from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
+from hypothesis import settings
 
 from driftloop.errors import KafkaUnavailableError
 from driftloop.kafka.broker import BrokerHandle, LocalBroker, ensure_broker
 from driftloop.settings.load import FILE_VARIABLE
+
+# A busy machine is no fault of the code.
+settings.register_profile("driftloop", deadline=None)
+settings.load_profile("driftloop")
 
 _KAFKA_FIXTURES = {"kafka_bootstrap", "own_broker", "admin", "make_topic"}
 _REQUIRED = any(

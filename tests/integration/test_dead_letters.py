@@ -82,7 +82,7 @@ class Desk:
         found: list[Any] = []
         ended: set[int] = set()
         while len(ended) < 2 or len(found) < least:
-            message = consumer.poll(30)
+            message = consumer.poll(100)
             assert message is not None, f"{len(found)} of {least} on {topic}"
             if message.error() is None:
                 found.append(message)

@@ -36,6 +36,7 @@ from driftloop.trainer.preview import preview
 from driftloop.trainer.service import TrainerService
 from tests.acls import parsed, sections, shown
 from tests.integration.security_rig import SecuredSite, end
+from tests.readmodel import make
 
 _KINDS = {ResourceType.TOPIC: "topic", ResourceType.TRANSACTIONAL_ID: "transactional id"}
 PAGE = {name: parsed(commands) for name, commands in sections().items()}
@@ -213,6 +214,9 @@ def test_a_running_trainer_names_what_is_taken_away(site: SecuredSite) -> None:
     rights = {shown(one): one for one in PAGE["trainer"]}
     request = _request("streams.kept", site.feed("streams.kept", 100), "two")
     site.send(site.names.retrain, request)
+    # Something to read on each partition, or no right to read is missed.
+    for stream in map("streams.other{}".format, range(16)):
+        site.send(site.names.models, make(ModelPublished, stream))
     settings = site.settings("driftloop-trainer")
     for name, words in (
         ("Write on topic driftloop.trainings", "topic driftloop.trainings"),
