@@ -77,7 +77,7 @@ def test_the_first_page_names_those_that_need_a_person_first(client: TestClient)
     assert "at most" in text  # what the policy promises
 
 
-def _part(state: str, instance: str = "host", ago_s: float = 60.0, part: str = "monitor") -> Event:
+def _part(state: str, instance: str = "host", ago_s: float = 90.0, part: str = "monitor") -> Event:
     at = round((time.time() - ago_s) * 1000)
     found: Event = PartReported(
         id=f"{part}{instance}{state}",
@@ -96,16 +96,17 @@ def _part(state: str, instance: str = "host", ago_s: float = 60.0, part: str = "
     ("parts", "shown", "alone"),
     [
         ([], [], True),
-        ([_part("stopped")], ["stopped, 1 min ago"], True),
-        ([_part("stopped", "old", 7200.0), _part("stopped")], ["stopped, 1 min ago"], True),
-        ([_part("stopped", "old"), _part("ready")], ["ready"], False),
-        ([_part("ready", part="trainer")], ["ready"], True),
+        ([("stopped",)], ["stopped, 1 min ago"], True),
+        ([("stopped", "old", 7200.0), ("stopped",)], ["stopped, 1 min ago"], True),
+        ([("stopped", "old"), ("ready",)], ["ready"], False),
+        ([("ready", "host", 90.0, "trainer")], ["ready"], True),
     ],
 )
 def test_the_first_page_says_where_no_monitor_runs(
-    tmp_path: Path, parts: list[Event], shown: list[str], *, alone: bool
+    tmp_path: Path, parts: list[Any], shown: list[str], *, alone: bool
 ) -> None:
-    app, _ = app_of(settings_of(tmp_path), [make(StreamStatus), *parts])
+    told = [_part(*one) for one in parts]  # now: their ages are shown
+    app, _ = app_of(settings_of(tmp_path), [make(StreamStatus), *told])
     text = TestClient(app, base_url=HERE).get("/").text
     assert ("No monitor says that it runs" in text) is alone
     processes = text[text.index("Processes") : text.index("dead letters, last")]
