@@ -46,7 +46,8 @@ class _Ran:
             first = self.topics[0]
             tail.until(lambda: (one := tail.status(first)) and one.windows, "a window")
             rig.send(rig.settings.topics.commands, _command(first))
-            tail.until(lambda: len(of(tail.events(), TrainingFinished)) >= 1, "an outcome")
+            # Its records name no version: when one came to serve must be plain from the times.
+            tail.until(self._served(tail), "the monitor knows what was trained so far")
             for topic in self.topics:
                 rig.produce(topic, values[topic][_PART:])
             tail.until(self._settled(tail), "outcomes of all requests")
@@ -54,6 +55,21 @@ class _Ran:
         for process in parts:
             process.terminate()
             assert process.wait(60) == 0
+
+    def _served(self, tail: Any) -> Any:
+        def done() -> bool:
+            known = {one.request_id for one in of(tail.events(), TrainingFinished)}
+            asked = {one.id for one in of(tail.events(), RetrainRequested)}
+            if not known or not asked <= known:
+                return False
+            newest = {one.stream: one.version for one in of(tail.events(), ModelPublished)}
+            told = {topic: tail.status(topic) for topic in self.topics}
+            return all(
+                (one := told[topic]) is not None and one.model_version == version
+                for topic, version in newest.items()
+            )
+
+        return done
 
     def _settled(self, tail: Any) -> Any:
         def done() -> bool:
