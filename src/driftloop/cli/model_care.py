@@ -9,7 +9,8 @@ from typing import Any
 import typer
 from rich.table import Table
 
-from driftloop.cli.model_shelf import Shelf, ago, console, note, print_json, size
+from driftloop.cli.model_shelf import Shelf, console, note, size
+from driftloop.cli.output import ago, print_json
 from driftloop.cli.settings import tell
 from driftloop.errors import DriftloopError, KafkaUnavailableError, StoreError
 from driftloop.models import ModelStore

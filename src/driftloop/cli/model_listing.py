@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
-from driftloop.cli.model_shelf import Shelf, ago, console, figure, note, print_json, size
+from driftloop.cli.model_shelf import Shelf, console, figure, note, size
+from driftloop.cli.output import ago, print_json
 from driftloop.errors import StoreError
 from driftloop.models.artifact import ModelArtifact
 from driftloop.models.difference import Change, Difference, difference

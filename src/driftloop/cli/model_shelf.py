@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import sys
 import time
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import msgspec
 import typer
 from rich.console import Console
 
+from driftloop.cli import reach
 from driftloop.cli.settings import tell
 from driftloop.errors import KafkaError, KafkaUnavailableError
-from driftloop.kafka.broker_probe import ask
 from driftloop.kafka.held import HeldVersions
 from driftloop.messages import ModelPublished
 from driftloop.models import ModelArtifact, ModelStore
@@ -21,7 +19,6 @@ from driftloop.models.listing import StoredVersion
 from driftloop.models.retention import Held
 from driftloop.settings import Settings
 
-_ANSWER_SECONDS = 3.0
 console = Console(highlight=False)
 
 
@@ -54,12 +51,10 @@ class Shelf:
             self.note = f"{error}: what is current and pinned is not told (--offline does not ask)"
 
     def _read(self) -> HeldVersions:
-        servers = self.settings.kafka.bootstrap_servers
+        silent = reach.missing(self.settings)
+        if silent:
+            raise KafkaUnavailableError(silent)
         client = self.settings.kafka.client()
-        if ask(servers, _ANSWER_SECONDS, client) is None:
-            raise KafkaUnavailableError(
-                f"no Kafka answers at {servers} within {_ANSWER_SECONDS:g} s"
-            )
         topics, grace = self.settings.topics, self.settings.store.grace.total_seconds()
         verifier = self.settings.commands.verifier()
         held = HeldVersions(client, topics.models, topics.commands, recent=grace, verifier=verifier)
@@ -139,12 +134,6 @@ def refuse(text: str, name: str, known: list[str], otherwise: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def print_json(document: Any) -> None:
-    """Print a document as JSON."""
-    text = msgspec.json.format(msgspec.json.encode(document), indent=1)
-    sys.stdout.write(text.decode() + "\n")
-
-
 def note(shelf: Shelf) -> None:
     """Say what is not known, beside the output."""
     if shelf.note:
@@ -163,18 +152,6 @@ def size(count: int) -> str:
         if count >= scale:
             return f"{count / scale:.1f} {unit}"
     return f"{count} B"
-
-
-def ago(seconds: float) -> str:
-    """An age for people.
-
-    >>> ago(3), ago(150), ago(7300), ago(200_000)
-    ('3 s', '2 min', '2 h', '2 d')
-    """
-    for unit, scale in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= scale:
-            return f"{int(seconds // scale)} {unit}"
-    return f"{max(int(seconds), 0)} s"
 
 
 def figure(value: float | None) -> str:

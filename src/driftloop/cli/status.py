@@ -6,18 +6,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from driftloop.cli.view import (
-    STATES,
-    Config,
-    Json,
-    View,
-    age,
-    console,
-    figure,
-    moment,
-    print_json,
-    view,
-)
+from driftloop.cli.output import print_json
+from driftloop.cli.view import STATES, Config, Json, View, age, console, figure, moment, view
 from driftloop.errors import KafkaError
 from driftloop.kafka.groups import GroupState, group_state
 from driftloop.readmodel.rows import Fleet, PartRow

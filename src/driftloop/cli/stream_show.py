@@ -9,18 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from driftloop.cli.completion import complete_stream
-from driftloop.cli.view import (
-    STATES,
-    Config,
-    Json,
-    View,
-    console,
-    figure,
-    moment,
-    print_json,
-    refuse,
-    view,
-)
+from driftloop.cli.output import print_json
+from driftloop.cli.view import STATES, Config, Json, View, console, figure, moment, refuse, view
 from driftloop.plots.terminal import Line, Mark, chart
 from driftloop.readmodel.rows import CommandRow, RequestRow, StreamRow, VersionRow, WindowRow
 

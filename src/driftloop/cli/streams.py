@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from driftloop.cli.completion import complete_need, complete_state, complete_stream
+from driftloop.cli.output import print_json
 from driftloop.cli.settings import tell
-from driftloop.cli.view import STATES, Config, Json, View, console, figure, print_json, view
+from driftloop.cli.view import STATES, Config, Json, View, console, figure, view
 from driftloop.readmodel import SORTS, Page
 from driftloop.readmodel.need import NAMES
 from driftloop.readmodel.rows import StreamRow

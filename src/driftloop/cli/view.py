@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from driftloop.cli import reach
+from driftloop.cli.output import ago
 from driftloop.cli.settings import load, tell
 from driftloop.errors import Fault, KafkaError
 from driftloop.readmodel import Queries, ReadModel, open_model, refresh
@@ -127,12 +126,6 @@ def refuse(found: View, stream: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def print_json(document: Any) -> None:
-    """Print a document as JSON."""
-    text = msgspec.json.format(msgspec.json.encode(document), indent=1)
-    sys.stdout.write(text.decode() + "\n")
-
-
 def moment(ms: int | None) -> str:
     """A time for people, UTC; a hyphen for none.
 
@@ -153,11 +146,7 @@ def age(ms: int | None, now_ms: int | None = None) -> str:
     if ms is None:
         return "-"
     now = round(time.time() * 1000) if now_ms is None else now_ms
-    seconds = max(0.0, (now - ms) / 1000)
-    for unit, scale in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= scale:
-            return f"{int(seconds // scale)} {unit}"
-    return f"{int(seconds)} s"
+    return ago((now - ms) / 1000)
 
 
 def figure(value: float | None) -> str:

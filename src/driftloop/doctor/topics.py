@@ -15,7 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from driftloop.doctor.finding import Finding, fail, ok, some, warn
 from driftloop.kafka import codes
-from driftloop.kafka.ranges import offsets_of
+from driftloop.kafka.ranges import offsets_of, places_of
 from driftloop.kafka.rights import Part, is_denial, roles_of
 from driftloop.kafka.topics import driftloop_topics, partition_counts
 from driftloop.settings import Profile, Settings
@@ -136,8 +136,7 @@ def _short(client: Mapping[str, Any], topics: Sequence[str], records: int | None
     """Topics that lost records to retention already, and hold fewer than a training reads."""
     if records is None:
         return []
-    counts = partition_counts(client, topics, timeout=_SECONDS)
-    places = {(topic, one) for topic, count in counts.items() for one in range(count)}
+    places = places_of(client, topics, timeout=_SECONDS)
     admin = AdminClient({"log_level": 2, **client})
     first = offsets_of(admin, places, codes.EARLIEST, _SECONDS)
     end = offsets_of(admin, places, codes.LATEST, _SECONDS)

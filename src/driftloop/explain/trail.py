@@ -10,13 +10,13 @@ from typing import NamedTuple, TypeVar
 from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient
 
-from driftloop.errors import MessageError
 from driftloop.explain.records import TIMEOUT, Progress, silent
 from driftloop.kafka import codes
+from driftloop.kafka.contents import event_of
 from driftloop.kafka.follower import Follower
-from driftloop.kafka.ranges import Place, offsets_of
+from driftloop.kafka.ranges import offsets_of, places_of
 from driftloop.kafka.topics import partition_counts
-from driftloop.messages import Event, FleetIncident, RetrainRequested, decode
+from driftloop.messages import Event, FleetIncident, RetrainRequested
 from driftloop.messages.envelope import header
 from driftloop.settings import Settings
 
@@ -85,7 +85,7 @@ class Events:
         events: dict[str, Event] = {}
         for message in messages:
             if header(message.headers(), "ce_id").startswith(prefix):  # type: ignore[arg-type]
-                event = _event(message)
+                event = event_of(message)
                 if event is not None:
                     events.setdefault(event.id, event)
         return list(events.values())
@@ -149,7 +149,7 @@ class Events:
     def _once(messages: Iterable[Message]) -> Iterator[Noted]:
         seen: set[str] = set()
         for message in messages:
-            event = _event(message)
+            event = event_of(message)
             if event is not None and event.id not in seen:
                 seen.add(event.id)
                 yield Noted(event, message.timestamp()[1])
@@ -162,12 +162,10 @@ class Events:
     ) -> Iterator[Message]:
         """Messages of some topics, until their present ends."""
         names = [self._topics[role] for role in roles]
-        counts = partition_counts(self._client, names, timeout=TIMEOUT)
-        places: set[Place] = {
-            (topic, partition)
-            for topic, count in counts.items()
-            for partition in range(count)
-            if partitions is None or partition in partitions
+        places = {
+            place
+            for place in places_of(self._client, names, timeout=TIMEOUT)
+            if partitions is None or place[1] in partitions
         }
         admin = AdminClient({"log_level": 2, **self._client})
         ends = offsets_of(admin, places, codes.LATEST, TIMEOUT)
@@ -183,14 +181,6 @@ class Events:
                     yield message
         finally:
             follower.close()
-
-
-def _event(message: Message) -> Event | None:
-    """The event of a message; None for a tombstone, or what another release or program wrote."""
-    try:
-        return decode(message.headers(), message.value())  # type: ignore[arg-type]
-    except MessageError:
-        return None
 
 
 def _shared(one: str, other: str) -> int:

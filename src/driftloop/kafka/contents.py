@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Message
 
+from driftloop.errors import MessageError
+from driftloop.messages import Event, decode
+
 _milliseconds = itemgetter(1)
 
 
@@ -25,6 +28,14 @@ class Contents(NamedTuple):
     values: list[bytes | None]
     offsets: npt.NDArray[np.int64]
     timestamps: npt.NDArray[np.int64]
+
+
+def event_of(message: Message) -> Event | None:
+    """The event that a message holds; None for a tombstone, or where it cannot be read."""
+    try:
+        return decode(message.headers(), message.value())  # type: ignore[arg-type]
+    except MessageError:
+        return None
 
 
 def contents(messages: Sequence[Message]) -> Contents:

@@ -13,8 +13,7 @@ from confluent_kafka.admin import AdminClient
 from driftloop.errors import KafkaUnavailableError, MessageError
 from driftloop.kafka import codes
 from driftloop.kafka.follower import Follower
-from driftloop.kafka.ranges import Place, offsets_of
-from driftloop.kafka.topics import partition_counts
+from driftloop.kafka.ranges import Place, offsets_of, places_of
 from driftloop.messages import Command, CommandAnswered, ModelPublished, decode
 from driftloop.messages.signing import Verifier
 from driftloop.models.retention import Held
@@ -67,8 +66,7 @@ class HeldVersions:
             KafkaUnavailableError: No broker answers in time.
             KafkaError: The broker refuses.
         """
-        counts = partition_counts(self._client, sorted({*self._topics}), timeout=timeout)
-        places = {(topic, i) for topic, count in counts.items() for i in range(count)}
+        places = places_of(self._client, sorted({*self._topics}), timeout=timeout)
         for message in self._follower.read_to(self._ends(places, timeout), timeout=timeout):
             self._take(message)
 

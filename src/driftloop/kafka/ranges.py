@@ -91,6 +91,27 @@ def expired_ranges(
     return faults
 
 
+def places_of(
+    client: Mapping[str, Any], topics: Sequence[str], *, timeout: float = 10.0
+) -> set[Place]:
+    """Every partition of these topics; those that do not exist have none.
+
+    Raises:
+        KafkaUnavailableError: No broker answers in time.
+        KafkaError: The broker refuses.
+    """
+    counts = partition_counts(client, topics, timeout=timeout)
+    return {(topic, one) for topic, count in counts.items() for one in range(count)}
+
+
+def ends_of(
+    client: Mapping[str, Any], topics: Sequence[str], *, timeout: float = 10.0
+) -> dict[Place, int]:
+    """Where what is committed ends now, of every such partition; raises as `places_of`."""
+    places = places_of(client, topics, timeout=timeout)
+    return offsets_of(AdminClient({"log_level": 2, **client}), places, codes.LATEST, timeout)
+
+
 def offsets_of(
     admin: AdminClient, places: set[Place], spec: OffsetSpec, timeout: float
 ) -> dict[Place, int]:

@@ -12,8 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from driftloop.errors import KafkaError
 from driftloop.kafka import codes
-from driftloop.kafka.ranges import Place, offsets_of
-from driftloop.kafka.topics import partition_counts
+from driftloop.kafka.ranges import Place, offsets_of, places_of
 from driftloop.logs import client_logger
 
 _POLL_SECONDS = 0.2
@@ -45,8 +44,7 @@ class Tail:
         last: int = 0,
         timeout: float = 10.0,
     ) -> None:
-        counts = partition_counts(client, topics, timeout=timeout)
-        places = {(topic, one) for topic, count in counts.items() for one in range(count)}
+        places = places_of(client, topics, timeout=timeout)
         admin = AdminClient({"log_level": 2, **client})
         begins = offsets_of(admin, places, codes.EARLIEST, timeout)
         self._ends = offsets_of(admin, places, codes.LATEST, timeout)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from driftloop.kafka.contents import event_of
 from driftloop.messages import Command
 from driftloop.operator.told import Told
-from driftloop.operator.topics import event_of, messages
+from driftloop.operator.topics import messages
 from driftloop.operator.waiting import Outcomes
 from driftloop.settings import Settings
 

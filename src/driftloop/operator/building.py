@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, get_args
 
 from driftloop.errors import Fault, SettingsError, StoreError
+from driftloop.kafka.contents import event_of
 from driftloop.messages import (
     Action,
     CandidateTrained,
@@ -18,7 +19,7 @@ from driftloop.messages import (
     TrainingFinished,
 )
 from driftloop.operator.streams import Chosen, choose, near
-from driftloop.operator.topics import event_of, messages
+from driftloop.operator.topics import messages
 from driftloop.settings import Settings
 
 ACTIONS: tuple[Action, ...] = get_args(Action)

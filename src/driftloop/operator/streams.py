@@ -7,8 +7,9 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from driftloop.errors import Fault
+from driftloop.kafka.contents import event_of
 from driftloop.messages import FleetIncident, incident_scope
-from driftloop.operator.topics import event_of, messages, topic_names
+from driftloop.operator.topics import messages, topic_names
 from driftloop.readmodel.alike import alike
 from driftloop.settings import Settings
 

@@ -10,13 +10,10 @@ from typing import Self
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from driftloop.errors import KafkaUnavailableError, MessageError
-from driftloop.kafka import codes
+from driftloop.errors import KafkaUnavailableError
 from driftloop.kafka.follower import Follower
-from driftloop.kafka.ranges import offsets_of
-from driftloop.kafka.topics import partition_counts
+from driftloop.kafka.ranges import ends_of
 from driftloop.logs import client_logger
-from driftloop.messages import Event, decode
 from driftloop.settings import Settings
 
 ANSWER_SECONDS = 15.0
@@ -48,25 +45,12 @@ def messages(settings: Settings, topics: Sequence[str]) -> Iterator[Message]:
         KafkaError: The broker refuses.
     """
     client = settings.kafka.client()
-    counts = partition_counts(client, list(topics), timeout=ANSWER_SECONDS)
-    places = {(topic, number) for topic, count in counts.items() for number in range(count)}
-    admin = AdminClient({"log_level": 2, **client})
-    ends = offsets_of(admin, places, codes.LATEST, ANSWER_SECONDS)
+    ends = ends_of(client, topics, timeout=ANSWER_SECONDS)
     follower = Follower(client, "driftloop-operator")
     try:
         yield from follower.read_to(ends, timeout=ANSWER_SECONDS)
     finally:
         follower.close()
-
-
-def event_of(message: Message) -> Event | None:
-    """The event that a message holds, or None where it holds none that can be read."""
-    if message.value() is None:
-        return None
-    try:
-        return decode(message.headers(), message.value())  # type: ignore[arg-type]
-    except MessageError:
-        return None
 
 
 class Tail:
@@ -84,11 +68,8 @@ class Tail:
 
     def __init__(self, settings: Settings, topics: Sequence[str], since_ms: int) -> None:
         client = settings.kafka.client()
-        counts = partition_counts(client, list(topics), timeout=ANSWER_SECONDS)
-        places = {(topic, number) for topic, count in counts.items() for number in range(count)}
         # Asked for first: what comes between the two questions must not be missed.
-        admin = AdminClient({"log_level": 2, **client})
-        ends = offsets_of(admin, places, codes.LATEST, ANSWER_SECONDS)
+        ends = ends_of(client, topics, timeout=ANSWER_SECONDS)
         self._consumer = Consumer(
             {
                 "fetch.wait.max.ms": 50,

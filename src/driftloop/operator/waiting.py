@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import Message
 
+from driftloop.kafka.contents import event_of
 from driftloop.messages import Command, CommandAnswered, TrainingFinished
 from driftloop.operator.told import Told, dead_command, refusal
-from driftloop.operator.topics import Tail, event_of
+from driftloop.operator.topics import Tail
 from driftloop.settings import Settings
 
 MARGIN_MS = 600_000

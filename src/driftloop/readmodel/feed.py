@@ -16,8 +16,7 @@ from driftloop.errors import KafkaError, KafkaUnavailableError, MessageError
 from driftloop.kafka import codes
 from driftloop.kafka.dead_letters import PREFIX, is_marker, replayed_place
 from driftloop.kafka.follower import Follower
-from driftloop.kafka.ranges import Place, offsets_of
-from driftloop.kafka.topics import partition_counts
+from driftloop.kafka.ranges import Place, ends_of, offsets_of
 from driftloop.messages import Event, decode
 from driftloop.messages.envelope import header
 from driftloop.readmodel.apply import Where
@@ -227,9 +226,7 @@ def refresh(settings: Settings, model: ReadModel, progress: Progress | None = No
 def _await(settings: Settings, model: ReadModel) -> str:
     """Wait until another process has taken in what there is now."""
     client = settings.kafka.client(log_level=2)
-    counts = partition_counts(client, list(settings.topics.names.values()))
-    places = {(topic, one) for topic, count in counts.items() for one in range(count)}
-    ends = offsets_of(AdminClient(client), places, codes.LATEST, TIMEOUT)
+    ends = ends_of(client, list(settings.topics.names.values()), timeout=TIMEOUT)
     deadline = time.monotonic() + PATIENCE
     while True:
         known = model.positions() if model.ready else {}

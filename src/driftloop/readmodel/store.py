@@ -182,7 +182,3 @@ class ReadModel:
             db.execute("DELETE FROM touched")
             rows = [(topic, partition, next_) for (topic, partition), next_ in positions.items()]
             db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", rows)
-
-    def size(self) -> int:
-        """Bytes of the file."""
-        return self.path.stat().st_size if self.path.exists() else 0
