@@ -137,10 +137,10 @@ def records(topic: str, count: int, first: int = 0) -> list[bytes]:
 
 
 def produce(bootstrap: str, topic: str, values: Iterable[bytes]) -> None:
-    """Produce and check."""
+    """Produce and check, each with a key of its own: many reach every partition."""
     with CheckedProducer({"bootstrap.servers": bootstrap}) as producer:
-        for value in values:
-            producer.produce(topic, value=value)
+        for number, value in enumerate(values):
+            producer.produce(topic, key=b"%d" % number, value=value)
 
 
 def checksum(values: Iterable[bytes]) -> int:
