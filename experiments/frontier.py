@@ -93,6 +93,7 @@ def _figures(one: DataSet, result: Result) -> dict[str, Any]:
         "notes": [*result.notes, *(f"{f.stream}: {f.why}" for f in result.failures)],
         "policies": [_policy(score) for score in result.policies],
         "verdict": verdict(result.policies),
+        "verdict_whole": verdict([one for one in result.policies if "min_window" not in one.name]),
     }
 
 

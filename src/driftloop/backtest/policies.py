@@ -17,17 +17,19 @@ _PERIODS = (2, 4, 8, 16)
 _GRID_PERIODS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 _COSTS = (10, 20, 50)
 _GRID_COSTS = (2, 5, 10, 20, 35, 50, 70, 100, 140, 200, 500)
+_MIN_WINDOW = 0.5
 _GRID_ALPHAS = (0.01, 0.1, 1, 10, 100)
 _GRID_DETECTORS = ("adwin", "page_hinkley", "hddm_w", "ddm", "fhddm")
 
 
 def default_policies(profile: Profile) -> list[str]:
-    """Twelve policies, one or some of each family."""
+    """Thirteen policies, one or some of each family."""
     return [
         "never",
         "always",
         *_periods(profile, _PERIODS),
         *(f"reducible({cost})" for cost in _COSTS),
+        f"reducible(20, min_window={_MIN_WINDOW})",
         "mlma(1)",
         "multi-criteria(2, alpha_per_year=1)",
         "detector(adwin)",
@@ -46,6 +48,7 @@ def grid(profile: Profile) -> list[str]:
         "always",
         *_periods(profile, _GRID_PERIODS),
         *(f"reducible({cost})" for cost in _GRID_COSTS),
+        *(f"reducible({cost}, min_window={_MIN_WINDOW})" for cost in _GRID_COSTS),
         *(f"mlma({alpha})" for alpha in _GRID_ALPHAS),
         *(f"multi-criteria(2, alpha_per_year={alpha})" for alpha in _GRID_ALPHAS),
         *(f"vote({votes}, alpha_per_year=1)" for votes in (1, 2, 3)),

@@ -62,7 +62,7 @@ def backtest(
     ] = "",
     policy: Annotated[
         list[str] | None,
-        typer.Option("--policy", help="A policy to try; may be given often. Default: twelve."),
+        typer.Option("--policy", help="A policy to try; may be given often. Default: thirteen."),
     ] = None,
     grid: Annotated[
         bool, typer.Option("--grid", help="Try each family of policies over its threshold.")

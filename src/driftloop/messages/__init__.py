@@ -15,7 +15,7 @@ from driftloop.messages.events import (
 from driftloop.messages.grounds import Cost, Ground
 from driftloop.messages.identity import event_id, new_traceparent, next_span
 from driftloop.messages.parts import PartReported
-from driftloop.messages.ranges import OffsetRange
+from driftloop.messages.ranges import OffsetRange, newest
 from driftloop.messages.versions import CandidateTrained, RetrainJudged, VersionOrdered
 
 __all__ = [

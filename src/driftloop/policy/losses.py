@@ -40,12 +40,14 @@ class LossJudge:
             else REFERENCE_WINDOWS * window.records
         )
         self.policy = profile.policy
+        self._least_records = profile.training.min_records
         own = next((one for one in self._voters() if one.name == "loss"), None)
         params = {} if own is None else own.params
         self._floor = None if own is None else own.effect
         self.mean: float | None = None
         self.accumulated = 0.0
-        self._savings = np.empty(0)  # since the accumulated one was nil; for mode "both"
+        self._since = 0  # labelled records since the accumulated saving was nil
+        self._savings = np.empty(0)  # of these, the newest; for mode "both"
         self.reference = LossReference(
             bound,
             anchor_records=1,
@@ -60,6 +62,7 @@ class LossJudge:
     def forget_saving(self) -> None:
         """A new model was tried and would not have saved what was accumulated."""
         self.accumulated = 0.0
+        self._since = 0
         self._savings = np.empty(0)
 
     def reducible(self, window: LossWindow, tested: Tested, level: float) -> None:
@@ -71,6 +74,7 @@ class LossJudge:
         corrected = window.corrected[both]
         d = window.losses[both] - corrected
         self.accumulated = accumulate(self.accumulated, float(d.sum()))
+        self._since = self._since + len(window.losses) if self.accumulated > 0.0 else 0
         threshold = self.cost
         by_test, enough = policy.mode == "test", self.accumulated > threshold
         judged = self._confirming(d) if policy.mode == "both" else d
@@ -91,13 +95,14 @@ class LossJudge:
                 n=len(judged),
                 n_effective=number(result.n_effective),
                 window=window.ranges,
-                detail=result.reason or f"{policy.mode}: mean loss saved a record is the effect",
+                detail=result.reason or self._words(window, rejected=rejected),
             )
         )
         tested.metrics["corrected_loss"] = float(corrected.mean())
         tested.metrics["accumulated"] = self.accumulated
         tested.metrics["threshold"] = threshold
         tested.retrain = rejected
+        tested.recent = self._recent(window)
         tested.saving = max(0.0, float(d.sum()))
         if by_test:
             tested.p_value = number(result.p_value)
@@ -105,6 +110,25 @@ class LossJudge:
             tested.p_value = number(result.p_value)
             if tested.p_value is not None and not enough:
                 tested.p_value = 1.0
+
+    def _recent(self, window: LossWindow) -> float:
+        """Newest share of the training window that has changed, or that a model needs at least.
+
+        The last time that a cumulative sum was nil is the usual estimate of where a change began:
+        E. S. Page (1954), Continuous inspection schemes, Biometrika 41.
+        """
+        least = max(self._least_records, self._since) / max(window.labelled, 1)
+        return min(1.0, max(self.policy.min_window, least))
+
+    def _words(self, window: LossWindow, *, rejected: bool) -> str:
+        words = f"{self.policy.mode}: mean loss saved a record is the effect"
+        recent = self._recent(window)
+        if not rejected or recent == 1.0:
+            return words
+        return (
+            f"{words}; the saving began {self._since:,} labelled records ago: trained on the "
+            f"newest {recent:.0%} of the training window"
+        )
 
     def _confirming(self, d: Floats) -> Floats:
         """Savings since the accumulated one was nil, this window's included, (n,)."""

@@ -170,6 +170,9 @@ class Policy(Section):
             it only prices `tolerance`.
         forgetting: For ``reducible``: weight that the online correction keeps of what it knew,
             a record.
+        min_window: For ``reducible``: a model is trained on the newest part of the training window
+            that holds all records since the accumulated saving was nil, which estimates where the
+            change began, and at least this share of the window. 1 trains on the whole window.
         criteria: For ``any``, ``all``, ``vote`` and ``multi-criteria``: names, ``"name > effect"``
             or tables; by default ``ks``, ``score-ks`` and ``loss``.
         votes: For ``vote`` and ``multi-criteria``: how many of the criteria with a p-value must
@@ -208,6 +211,7 @@ class Policy(Section):
     every: Duration | None = None
     every_records: int | None = Field(default=None, ge=1)
     forgetting: float = Field(default=0.995, gt=0.9, le=1)
+    min_window: float = Field(default=1.0, gt=0, le=1)
     criteria: list[Annotated[Criterion, BeforeValidator(_criterion)]] = Field(default=[])
     votes: int = Field(default=2, ge=1)
     combine: Combine = "partial-conjunction"

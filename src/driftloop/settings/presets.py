@@ -54,7 +54,9 @@ MEANINGS: dict[str, tuple[str, str]] = {
         (
             "A newer model would have saved more than a retrain costs, in records' worth of mean "
             "loss. `reducible(test)`: a window's saving is significant; `reducible(both)`: the sum "
-            "exceeds the cost and is significant; these two promise `alpha_per_year`."
+            "exceeds the cost and is significant; these two promise `alpha_per_year`. With "
+            "`min_window=0.5` a model is trained on what has changed alone, half the training "
+            "window at least."
         ),
     ),
 }

@@ -76,6 +76,27 @@ def test_a_model_predicts_only_what_comes_after_all_that_it_was_trained_on() -> 
     assert np.isfinite(track.losses[ends[0] + 1 :]).all()
 
 
+def test_a_model_of_what_has_changed_loses_less_than_one_of_the_whole_window() -> None:
+    profile = profile_of(training={"records": 300, "initial": 100, "min_records": 30})
+    data = stream_of(profile, n=800)  # changes at 400
+    names = [f"reducible(5, min_records=20{more})" for more in ("", ", min_window=0.2")]
+    outcome = run(profile, data, policies=names)
+    whole, part = (outcome.tracks[name] for name in names)
+    begins, sizes = (
+        [
+            [getattr(OffsetRange.parse(one.request.data[0]), of) for one in track.decisions[1:]]
+            for track in (whole, part)
+        ]
+        for of in ("first", "size")
+    )
+    assert set(sizes[0]) == {300}
+    assert 60 <= min(sizes[1]) < 150
+    assert min(first for first in begins[1] if first > 400) < 500  # what came since the change
+    after = slice(500, 800)
+    assert np.nanmean(part.losses[after]) < np.nanmean(whole.losses[after])
+    assert len(part.decisions) <= len(whole.decisions)
+
+
 WINDOWS = {"count": COUNT, "cycle": CYCLE}
 CASES: dict[str, dict[str, Any]] = {
     "count": {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -243,3 +244,41 @@ def test_with_both_the_savings_are_bounded_and_dropped_when_nil() -> None:
     judged(state, losses(np.ones(1000), np.full(1000, 10.0), 6))
     after = judged(state, losses(np.ones(100), 0.5 + 0.01 * rng.random(100), 7))
     assert next(g for g in after.results if g.criterion == "reducible").n == 100
+
+
+def test_what_is_trained_on_begins_where_the_saving_began() -> None:
+    state = make_state(cost=25.0, min_window=0.1)
+    judged(state, losses([1.0] * 50, [1.2] * 50))
+    risen = [judged(state, long(losses([1.0] * 50, [0.8] * 50, k))) for k in (1, 2, 3)]
+    assert [one.retrain for one in risen] == [False, False, True]
+    assert [one.recent for one in risen] == [0.125, 0.25, 0.375]
+    (own,) = (g for g in risen[-1].results if g.criterion == "reducible")
+    assert "150 labelled records ago: trained on the newest 38%" in own.detail
+
+
+@pytest.mark.parametrize(
+    ("policy", "recent"), [({}, 1.0), ({"min_window": 0.4}, 0.4), ({"min_window": 0.01}, 0.125)]
+)
+def test_a_share_of_the_window_and_the_least_records_are_always_trained_on(
+    policy: dict[str, Any], recent: float
+) -> None:
+    state = make_state(cost=1.0, **policy)  # training.min_records is 50 of 400
+    found = judged(state, long(losses([1.0] * 20, [0.8] * 20)))
+    assert found.retrain
+    assert found.recent == recent
+
+
+def test_a_rejected_challenger_lets_the_saving_begin_anew() -> None:
+    state = make_state(cost=1000.0, min_window=0.01)
+    judged(state, long(losses([1.0] * 100, [0.8] * 100)))
+    state.test(
+        TrainingFinished(
+            id="t", stream=STREAM, profile="p", request_id="r", outcome="rejected", finished_at=0
+        )
+    )
+    assert judged(state, long(losses([1.0] * 60, [0.8] * 60, 1))).recent == 0.15
+
+
+def long(window: Any) -> Any:
+    """The window, of a stream with 400 labelled records to train on."""
+    return replace(window, labelled=400)

@@ -22,6 +22,7 @@ from driftloop.messages import (
     Event,
     Evidence,
     Ground,
+    OffsetRange,
     RetrainRequested,
     StreamStatus,
     TrainingFinished,
@@ -95,6 +96,15 @@ def test_a_request_carries_its_whole_grounds_and_the_data_to_train_on() -> None:
     )
     assert isinstance(status, StreamStatus)
     assert (status.retrains, status.accumulated, status.threshold) == (1, 3.0, 2.0)
+
+
+def test_a_request_names_the_newest_share_of_the_training_window() -> None:
+    item = asked(3)
+    item.recent = 0.125
+    (request,) = of(decider().decide(item), RetrainRequested)
+    (whole,) = (OffsetRange.parse(text) for text in item.window.training)
+    (part,) = (OffsetRange.parse(text) for text in request.data)
+    assert (part.last, part.size) == (whole.last, whole.size / 8)
 
 
 def test_the_same_decision_has_the_same_id_and_another_has_another() -> None:
