@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from driftloop.backtest.choice import LEAST_SAVING, pays
-from driftloop.backtest.frontier import equal_period, points
+from driftloop.backtest.frontier import Point, equal_period, points
 from driftloop.backtest.policies import grid
 from driftloop.backtest.result import PolicyScore, Result
 from driftloop.backtest.session import Options, backtest
@@ -114,9 +114,10 @@ def _policy(score: PolicyScore) -> dict[str, Any]:
 def verdict(policies: Sequence[PolicyScore]) -> dict[str, Any]:
     """Whether reducible loss reaches what was asked of it; the best of its family counts.
 
-    Among its policies with `SHARE` of the gain of ``always``, the one with the fewest retrains. No
-    goal where ``always`` gains less than 1 % of the loss of ``never``; whether the gain could be
-    chance is `driftloop.backtest.choice.pays`, and is told beside.
+    Of its policies with `SHARE` of the gain of ``always``, one that reaches the goal, or else any;
+    of these the one with the fewest retrains. No goal where ``always`` gains less than 1 % of the
+    loss of ``never``; whether the gain could be chance is `driftloop.backtest.choice.pays`, and is
+    told beside.
     """
     by_name = {score.name: score for score in policies}
     never, always = by_name.get("never"), by_name.get("always")
@@ -128,19 +129,23 @@ def verdict(policies: Sequence[PolicyScore]) -> dict[str, Any]:
     cheap = [by_name[name] for name, share in shares.items() if share >= SHARE]
     if not cheap:
         return {"pays": True, "sure": sure, "reached": False, "best_share": max(shares.values())}
-    best = min(cheap, key=lambda score: (score.retrains_per_stream, score.loss or 0.0))
-    equal = equal_period(points(policies), best.loss or 0.0)
+    found = [_beside(score, always, points(policies)) for score in cheap]
+    best = min(found, key=lambda one: (not one["reached"], one["retrains"], one["loss"]))
+    return {"pays": True, "sure": sure, "share": shares[best["policy"]], **best}
+
+
+def _beside(one: PolicyScore, always: PolicyScore, known: Sequence[Point]) -> dict[str, Any]:
+    """A policy beside a retrain at every window, and beside the best fixed period."""
+    equal = equal_period(known, one.loss or 0.0)
     beyond = equal.retrains is None and not equal.nearest  # no period is as good
     needed = np.inf if beyond else (equal.retrains or 0.0)
-    by_always = best.retrains_per_stream * FEWER_THAN_ALWAYS <= always.retrains_per_stream
-    by_period = best.retrains_per_stream * FEWER_THAN_PERIODIC <= needed
+    by_always = one.retrains_per_stream * FEWER_THAN_ALWAYS <= always.retrains_per_stream
+    by_period = one.retrains_per_stream * FEWER_THAN_PERIODIC <= needed
     return {
-        "pays": True,
-        "sure": sure,
         "reached": bool(by_always and by_period),
-        "policy": best.name,
-        "share": shares[best.name],
-        "retrains": best.retrains_per_stream,
+        "policy": one.name,
+        "loss": one.loss or 0.0,
+        "retrains": one.retrains_per_stream,
         "always": always.retrains_per_stream,
         "equal_period": equal.retrains,
         "told": equal.told,

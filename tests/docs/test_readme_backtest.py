@@ -40,11 +40,11 @@ def test_the_example_runs_and_prints_what_the_page_shows(tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     (shown,) = blocks("text")
     expected = {name: float(loss) for name, loss in _ROW.findall(shown)}
-    assert len(expected) == 12
+    assert len(expected) == 13
     assert {n: float(v) for n, v in _ROW.findall(done.stdout)} == pytest.approx(expected, rel=0.01)
     guessed = shown.split("\npolicy ")[0]
     assert done.stdout.startswith(guessed)
-    (advised,) = re.findall(r"^Take (\S+):", shown, re.MULTILINE)
+    (advised,) = re.findall(r"^Take (.+?):", shown, re.MULTILINE)
     assert f"\nTake {advised}:" in done.stdout
     out = tmp_path / ".driftloop" / "backtest"
     assert f'policy = "{advised}"' in (out / "driftloop.toml").read_text(encoding="utf-8")

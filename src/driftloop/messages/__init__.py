@@ -44,5 +44,6 @@ __all__ = [
     "event_id",
     "incident_scope",
     "new_traceparent",
+    "newest",
     "next_span",
 ]

@@ -250,7 +250,7 @@ def test_the_policies_that_are_tried_by_default_and_by_grid_all_parse(
 ) -> None:
     loss = "absolute" if task == "regression" else "log_loss"
     profile = profile_of(window=window, task=task, loss=loss)
-    assert len(default_policies(profile)) == 12
+    assert len(default_policies(profile)) == 13
     for names in (default_policies(profile), grid(profile)):
         found = profiles_of(profile, names)
         assert list(found) == names

@@ -67,10 +67,17 @@ def test_the_goal_takes_the_fewest_retrains_that_reach_the_share() -> None:
 
 
 def test_the_goal_is_missed_where_a_fixed_period_does_almost_as_well() -> None:
-    found = frontier.verdict([*ALL, _score("periodic(3)", 1.03, 16)])
+    scores = [one for one in ALL if one.name != "reducible(1)"]
+    found = frontier.verdict([*scores, _score("periodic(3)", 1.03, 16)])
+    assert found["policy"] == "reducible(5)"
     assert found["fifth_of_always"]
     assert not found["half_of_period"]
     assert not found["reached"]
+
+
+def test_a_policy_that_reaches_the_goal_counts_before_one_with_fewer_retrains() -> None:
+    found = frontier.verdict([*ALL, _score("periodic(3)", 1.03, 16)])
+    assert (found["policy"], found["reached"]) == ("reducible(1)", True)
 
 
 def test_there_is_no_goal_where_always_gains_nothing() -> None:
