@@ -38,9 +38,9 @@ QUICK = (
 
 
 NEEDLESS = (
-    "Were they needless? Loss on the shuffled records without any retrain, and its change (retrains "
-    "a stream) by each policy: where it is lower, the first model was a poor one by chance, and "
-    "replacing it paid."
+    "Were they needless? Loss on the shuffled records without any retrain, and its change "
+    "(retrains a stream) by each policy: where it is lower, the first model was a poor one by "
+    "chance, and replacing it paid."
 )
 
 TRAINED_ON = (
