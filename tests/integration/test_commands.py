@@ -21,10 +21,13 @@ from typer.testing import CliRunner
 
 from driftloop import operator
 from driftloop.cli.app import app
+from driftloop.kafka.producer import CheckedProducer
 from driftloop.messages import (
     Command,
     CommandAnswered,
+    Cost,
     FleetIncident,
+    ModelPublished,
     RetrainRequested,
     event_id,
 )
@@ -183,6 +186,71 @@ def test_a_pattern_and_an_incident_order_a_batch(rig: MonitorRig) -> None:
     about = {one.answer.about for one in audited if one.command.action == "dismiss" and one.answer}
     assert about == {incident.id}
     assert not any("gone" in one.command.stream for one in audited)
+
+
+def test_a_rollback_of_many_leaves_out_those_that_have_nothing_to_go_back_to(
+    rig: MonitorRig,
+) -> None:
+    able, first, restored, none, gone = (
+        rig.make(f"streams.back.{name}") for name in ("able", "first", "restored", "none", "gone")
+    )
+    versions = [
+        _published(able, 2, "v1"),
+        _published(first, 1, None),
+        _published(restored, 1, "v2", "rolled-back"),
+        _published(gone, 2, "v1"),
+    ]
+    for event in versions:
+        rig.send(rig.settings.topics.models, event)
+    with CheckedProducer(rig.settings.kafka.client()) as producer:
+        producer.produce(rig.settings.topics.models, key=gone.encode(), value=None)
+    notes: list[str] = []
+
+    def built(pattern: str) -> list[str]:
+        given = {"pattern": f"{rig.prefix}.{pattern}", "who": "ada", "why": "a test"}
+        found = operator.build(rig.settings, "rollback", **given, on_note=notes.append)
+        return [one.stream for one in found]
+
+    assert built("streams.back.*") == [able]
+    (note,) = notes
+    assert note.startswith("4 streams are left out")
+    for stream, why in (
+        (first, "v1 has no parent"),
+        (restored, "v1 is itself restored"),
+        (none, "no version yet"),
+        (gone, "no version yet"),
+    ):
+        assert f"{stream} ({why})" in note
+    assert built("streams.back.able") == [able]
+    assert len(notes) == 1
+    pattern = f"{rig.prefix}.streams.back.[fn]*"
+    told = order(rig, "rollback", "--pattern", pattern, status=2)
+    assert "with a stream that has a version to go back to" in told
+    assert f"{none} (no version yet)" in told
+
+
+def _published(
+    stream: str, number: int, parent: str | None, action: Any = "trained"
+) -> ModelPublished:
+    return ModelPublished(
+        id=f"{stream}-{number}",
+        stream=stream,
+        profile="numbers",
+        version=f"v{number}",
+        sequence=number,
+        parent_version=parent,
+        kind="linear",
+        uri="file:///nowhere",
+        sha256="0" * 64,
+        format="safetensors",
+        champion=None,
+        challenger={},
+        data=[],
+        cost=Cost(seconds=0.1, records=10, device="cpu"),
+        request_id="r",
+        published_at=1,
+        action=action,
+    )
 
 
 def test_a_command_that_no_profile_knows_does_not_vanish(rig: MonitorRig) -> None:
