@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from driftloop.detection.outputs import Ordered
-from driftloop.messages import CommandAnswered, event_id
+from driftloop.messages import Command, CommandAnswered, Standing, event_id
 from driftloop.messages.commands import CommandOutcome
 from driftloop.policy.incidents import moment as _moment
 
@@ -30,10 +30,11 @@ def answer(
     detail: str,
     led_to: Sequence[str] = (),
     about: str = "",
+    of: str = "",
 ) -> CommandAnswered:
-    """The answer to a command; its id is a function of the command's, and of its standing."""
-    command, standing = order.command, order.standing.word
-    parts = (command.id,) if standing == "new" else (command.id, standing)
+    """The answer to a command; its id is a function of the command's, and of its standing `of`."""
+    command = order.command
+    parts = (command.id, of) if of else (command.id,)
     return CommandAnswered(
         id=event_id(stream, "", "answer", parts),
         stream=stream,
@@ -48,12 +49,12 @@ def answer(
     )
 
 
-def why_late(order: Ordered) -> str:
+def why_late(command: Command, standing: Standing) -> str:
     """Why a command is not carried out that is not new, and whose answer nobody remembers."""
-    if order.standing.word == "again":
+    if standing.word == "again":
         return NOT_REMEMBERED
     return (
-        f"it was issued at {moment(order.command.issued_at)}, and its stream knows only those that "
-        f"were issued after {moment(order.standing.since)}: it may have been carried out before; "
-        "give it anew, by a clock that is right"
+        f"it was issued at {moment(command.issued_at)}, and its stream knows only those that were "
+        f"issued after {moment(standing.since)}: it may have been carried out before; give it "
+        "anew, by a clock that is right"
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from driftloop.detection.outputs import Ordered
 from driftloop.detection.seen import REMEMBERED, Seen
 from driftloop.messages import (
     CommandAnswered,
+    CommandMemory,
     Event,
     RetrainRequested,
     VersionOrdered,
@@ -75,6 +76,8 @@ class CommandDesk:
         snoozed_until: End of a snooze in event time, ms, or None.
         retired: Whether a person ended the stream.
         dismissed: Retrains that were called false alarms.
+        memory: Commands that it was given. Its own: after a crash the tracker may know one that
+            was not decided on.
     """
 
     def __init__(
@@ -94,20 +97,28 @@ class CommandDesk:
         self.snoozed_until: int | None = None
         self.retired = False
         self.dismissed = 0
+        self.memory = CommandMemory()
         self._answers: dict[str, CommandAnswered] = {}
         self._known = Seen()  # requests that may be dismissed
         self._newest = ""
         self._false_alarms = Seen()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on from a snapshot, also of an earlier release, which remembered answers alone."""
+        self.memory = CommandMemory.of_ids(state["_answers"])
+        self.__dict__.update(state)
+
     def take(self, order: Ordered) -> Carried:
         """Carry a command out, once; the answer stands last in what follows."""
         command = order.command
         before = self._answers.get(command.id)
+        standing = self.memory.take(command)
         if before is not None:
             return Carried([before])
-        if order.standing.word != "new":
-            why = why_late(order)
-            refused = answer(self._stream, self._name, order, "refused", why)
+        self._answers.pop(standing.forgets, None)
+        if standing.word != "new":
+            why = why_late(command, standing)
+            refused = answer(self._stream, self._name, order, "refused", why, of=standing.word)
             return Carried([refused], f"{command.action} refused: {why}")
         try:
             done = self._carry_out(order)
@@ -146,10 +157,8 @@ class CommandDesk:
         about: str = "",
     ) -> CommandAnswered:
         found = answer(self._stream, self._name, order, outcome, detail, led_to, about)
-        self._answers[order.command.id] = found
-        self._answers.pop(order.standing.forgets, None)
-        if len(self._answers) > REMEMBERED:
-            del self._answers[next(iter(self._answers))]
+        if order.command.id in self.memory:
+            self._answers[order.command.id] = found
         return found
 
     def _carry_out(self, order: Ordered) -> _Done:

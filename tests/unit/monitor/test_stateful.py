@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import structlog
 
-from driftloop.detection.outputs import Clock, Ordered, StateChanged
+from driftloop.detection.outputs import Clock, Counters, Ordered, StateChanged
 from driftloop.detection.stream import StreamTracker
 from driftloop.monitor import metrics
-from driftloop.monitor.items import Control, Life, Records, StreamName, Tracked
+from driftloop.monitor.decide import DecideLogic
+from driftloop.monitor.items import Control, Judged, Life, Records, StreamName, Tracked
 from driftloop.monitor.stateful import Snapshot
 from driftloop.monitor.test import TestLogic
 from driftloop.monitor.track import TrackLogic
@@ -107,6 +108,19 @@ def test_commands_are_known_after_a_failure_and_under_another_profile() -> None:
         assert standing(changed.on_batch([pin])[0]) == ["again"]
     assert [log["event"] for log in logs] == ["monitor.profile_changed"]
     assert changed._state.profile == other
+
+
+def test_what_was_decided_on_is_known_under_another_profile() -> None:
+    order = Ordered(command("snooze"), [], 0, None, 5, Counters())
+    logic = DecideLogic(SETTINGS, None)
+    (first, *_), _ = logic.on_batch([Judged(NAME, order)])
+    assert first.outcome == "done"
+    other = make_profile(training={"records": 77})
+    changed = DecideLogic(Settings(profiles={"default": other}), logic.snapshot())
+    with structlog.testing.capture_logs():
+        (late, *_), _ = changed.on_batch([Judged(NAME, order)])
+    assert (late.outcome, late.command_id) == ("refused", first.command_id)
+    assert changed._state.state == "warming-up", "the rest began anew"
 
 
 def test_a_state_of_another_profile_that_cannot_be_read_is_told() -> None:

@@ -152,15 +152,34 @@ def test_a_reset_that_comes_again_begins_nothing_anew() -> None:
 
 
 def test_an_answer_that_is_lost_with_its_state_is_not_made_up() -> None:
-    """The tracker knows the command, the decider began anew."""
-    before = given(2).states[0]
-    played = Played(make_profile())
-    played.states = (before, *played.states[1:])
+    """As under another profile: the decider begins anew, and knows the command all the same."""
+    before, played = given(2).states, Played(make_profile())
+    played.states[2].inherit(before[2])
+    played.states = (before[0], *played.states[1:])
     played.control(command("retrain", id="0", issued_at=START))
     late = played.of(CommandAnswered)[-1]
     assert late.outcome == "refused"
     assert "given before, and its answer is not remembered" in late.detail
     assert not played.of(RetrainRequested)
+
+
+def test_a_command_that_the_tracker_alone_knows_is_decided_on() -> None:
+    """As after a crash between the two: none is lost, and its request has the id it would have."""
+    first, played = given(1), Played(make_profile())
+    played.states = (first.states[0], *played.states[1:])
+    played.control(command("retrain", id="0", issued_at=START))
+    assert played.of(CommandAnswered)[-1].outcome == "accepted"
+    assert played.of(RetrainRequested)[0].id == first.of(RetrainRequested)[0].id
+
+
+def test_a_snapshot_of_a_release_that_remembered_answers_alone_goes_on() -> None:
+    desk = given(2).states[2]._desk
+    earlier = {name: value for name, value in desk.__dict__.items() if name != "memory"}
+    resumed = type(desk).__new__(type(desk))
+    resumed.__setstate__(earlier)
+    (again,) = resumed.take(order("retrain", id="0")).events
+    assert again == desk._answers["0"]
+    assert resumed.take(order("pin", id="new", issued_at=START)).detail.startswith("v1 pinned")
 
 
 def test_the_memory_of_commands_is_bounded() -> None:
