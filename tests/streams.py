@@ -178,8 +178,8 @@ def published(version: str) -> ModelPublished:
 
 def command(action: Any, **more: Any) -> Command:
     """An operator's command; its id is the action, unless another is given."""
-    given = {"id": action, "stream": STREAM, "profile": "", "who": "a", "why": "b", **more}
-    return Command(action=action, issued_at=0, **given)
+    given = {"id": action, "stream": STREAM, "profile": "", "who": "a", "why": "b", "issued_at": 0}
+    return Command(action=action, **given | more)
 
 
 class Played:

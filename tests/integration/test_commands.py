@@ -15,18 +15,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Message, Producer
 from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner
 
 from driftloop import operator
 from driftloop.cli.app import app
+from driftloop.kafka.producer import CheckedProducer
 from driftloop.messages import (
     Command,
     CommandAnswered,
+    Cost,
     FleetIncident,
+    ModelPublished,
     RetrainRequested,
     event_id,
 )
+from driftloop.messages.memory import REMEMBERED
 from driftloop.messages.signing import make_keys
 from driftloop.settings import load_settings
 from tests.integration.monitor_rig import MARGIN, WINDOW, MonitorRig, Tail, jumping
@@ -181,6 +186,71 @@ def test_a_pattern_and_an_incident_order_a_batch(rig: MonitorRig) -> None:
     about = {one.answer.about for one in audited if one.command.action == "dismiss" and one.answer}
     assert about == {incident.id}
     assert not any("gone" in one.command.stream for one in audited)
+
+
+def test_a_rollback_of_many_leaves_out_those_that_have_nothing_to_go_back_to(
+    rig: MonitorRig,
+) -> None:
+    able, first, restored, none, gone = (
+        rig.make(f"streams.back.{name}") for name in ("able", "first", "restored", "none", "gone")
+    )
+    versions = [
+        _published(able, 2, "v1"),
+        _published(first, 1, None),
+        _published(restored, 1, "v2", "rolled-back"),
+        _published(gone, 2, "v1"),
+    ]
+    for event in versions:
+        rig.send(rig.settings.topics.models, event)
+    with CheckedProducer(rig.settings.kafka.client()) as producer:
+        producer.produce(rig.settings.topics.models, key=gone.encode(), value=None)
+    notes: list[str] = []
+
+    def built(pattern: str) -> list[str]:
+        given = {"pattern": f"{rig.prefix}.{pattern}", "who": "ada", "why": "a test"}
+        found = operator.build(rig.settings, "rollback", **given, on_note=notes.append)
+        return [one.stream for one in found]
+
+    assert built("streams.back.*") == [able]
+    (note,) = notes
+    assert note.startswith("4 streams are left out")
+    for stream, why in (
+        (first, "v1 has no parent"),
+        (restored, "v1 is itself restored"),
+        (none, "no version yet"),
+        (gone, "no version yet"),
+    ):
+        assert f"{stream} ({why})" in note
+    assert built("streams.back.able") == [able]
+    assert len(notes) == 1
+    pattern = f"{rig.prefix}.streams.back.[fn]*"
+    told = order(rig, "rollback", "--pattern", pattern, status=2)
+    assert "with a stream that has a version to go back to" in told
+    assert f"{none} (no version yet)" in told
+
+
+def _published(
+    stream: str, number: int, parent: str | None, action: Any = "trained"
+) -> ModelPublished:
+    return ModelPublished(
+        id=f"{stream}-{number}",
+        stream=stream,
+        profile="numbers",
+        version=f"v{number}",
+        sequence=number,
+        parent_version=parent,
+        kind="linear",
+        uri="file:///nowhere",
+        sha256="0" * 64,
+        format="safetensors",
+        champion=None,
+        challenger={},
+        data=[],
+        cost=Cost(seconds=0.1, records=10, device="cpu"),
+        request_id="r",
+        published_at=1,
+        action=action,
+    )
 
 
 def test_a_command_that_no_profile_knows_does_not_vanish(rig: MonitorRig) -> None:
@@ -348,3 +418,82 @@ def test_topics_are_made_once_and_with_their_partitions(
     finally:
         for future in admin.delete_topics(names).values():
             future.exception(30)
+
+
+def _command_message(tail: Tail, action: str) -> Message:
+    """A command as it lies on the topic."""
+    found = [
+        one for one in tail.messages if f'"action":"{action}"'.encode() in (one.value() or b"")
+    ]
+    return found[0]
+
+
+@pytest.mark.slow
+def test_a_captured_command_is_refused_after_many_others_and_over_a_restart(
+    tmp_path: Path, kafka_bootstrap: str
+) -> None:
+    """Sent again byte for byte, with its signature, by whoever may write to the topic."""
+    secret, public = make_keys("ed25519")
+    (tmp_path / "ada.key").write_text(secret)
+    with MonitorRig(tmp_path, kafka_bootstrap) as rig:
+        rig.config.write_text(
+            f"{rig.config.read_text()}\n[commands]\nrequire_signature = true\n"
+            f'keys = {{ ada = "{public}" }}\nkey_id = "ada"\n'
+            f'secret = {{ file = "{tmp_path}/ada.key" }}\n'
+        )
+        settings = load_settings(rig.config)
+        topic = rig.make("streams.captured")
+        rig.produce(topic, jumping(3 * WINDOW, jump=1.0))
+
+        def again(captured: Message) -> None:
+            producer = Producer(settings.kafka.client())
+            producer.produce(
+                settings.topics.commands,
+                captured.value(),
+                captured.key(),
+                headers=captured.headers(),
+            )
+            assert producer.flush(30) == 0
+
+        with rig.tail("status", "retrain", "commands", "dlq") as tail:
+            answers = _answers(tail, topic)
+            process = rig.start()
+            settled(topic, 3, tail)
+            order_by_key = ["--why", "a test", "--config", str(rig.config), "--no-wait"]
+            run(["stream", "retrain", topic, *order_by_key], 0)
+            tail.until(answers, "an answer")
+            captured = _command_message(tail, "retrain")
+            again(captured)
+            tail.until(lambda: len(answers()) == 2, "the same answer")
+            now = round(time.time() * 1000)
+            many = [
+                Command(
+                    id=uuid.uuid4().hex,
+                    stream=topic,
+                    action="unpin",
+                    who="ada",
+                    why="a test",
+                    issued_at=now + number,
+                )
+                for number in range(REMEMBERED)
+            ]
+            operator.send(settings, many)
+            tail.until(lambda: len(answers()) == 2 + REMEMBERED, "an answer to each")
+            again(captured)
+            late = tail.until(lambda: answers()[2 + REMEMBERED :], "a refusal")
+            assert rig.stop(process) == 0
+            process = rig.start()
+            again(captured)
+            tail.until(lambda: len(answers()) == 4 + REMEMBERED, "a refusal again")
+            assert rig.stop(process) == 0
+            requests = [e for e in tail.events(topic) if isinstance(e, RetrainRequested)]
+            assert not _reasons(tail)
+        assert len(requests) == 1
+        first = answers()[0]
+        assert (first.outcome, answers()[1]) == ("accepted", first)
+        assert (late[0].outcome, late[0].command_id) == ("refused", first.command_id)
+        assert late[0].id != first.id
+        assert "may have been carried out before" in late[0].detail
+        assert answers()[-1] == late[0]
+        audited = [one for one in operator.audit(settings) if one.command.action == "retrain"]
+        assert [one.answer for one in audited] == [first]

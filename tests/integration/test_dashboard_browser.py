@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -217,3 +218,18 @@ def test_a_record_that_could_not_be_read_is_mended_and_sent_again(page: Page, si
     mended = {"Value": '{"id": "1", "ts": 1700000000000, "y": 1.0, "y_pred": 1.0}'}
     dialog = order(page, page.get_by_role("link", name="Replay other bytes"), "a typo", **mended)
     expect(dialog.get_by_role("heading", name="Replayed")).to_be_visible()
+
+
+def test_a_rollback_of_many_says_which_streams_are_left_out(page: Page, site: Site) -> None:
+    """The last one here: it needs a third stream."""
+    _, able = site.rig.make_pair("c")
+    (first, *_) = of(site.tail.events(site.stream), ModelPublished)
+    later = {"stream": able, "version": "v2", "sequence": 2, "parent_version": "v1"}
+    event = msgspec.structs.replace(first, id="c" * 32, action="trained", **later)
+    site.rig.send(site.rig.settings.topics.models, event)
+    page.goto(f"/commands/new?action=rollback&pattern={quote(site.rig.prefix)}.streams.[bc]")
+    page.get_by_label("Why").fill("a bad batch")
+    page.locator("button.main").click()
+    told = f"a stream is left out, with nothing to go back to: {site.other} (no version yet)"
+    expect(page.get_by_text(told)).to_be_visible()
+    expect(page.get_by_text("Yes, for 1 stream")).to_be_visible()

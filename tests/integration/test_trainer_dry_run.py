@@ -13,10 +13,14 @@ from typer.testing import CliRunner
 
 from driftloop.cli.app import app
 from driftloop.kafka.producer import CheckedProducer
-from driftloop.messages import Command, VersionOrdered, encode
+from driftloop.messages import Command, CommandAnswered, VersionOrdered, encode
+from driftloop.messages.signing import make_keys, parse_key
+from driftloop.operator.sending import signed
 from driftloop.trainer.service import TrainerService
 from tests.integration.trainer_rig import TrainerRig
 from tests.unit.trainer.requests import judged
+
+START_MS = 1_767_225_600_000
 
 
 @pytest.fixture
@@ -114,6 +118,41 @@ def test_it_shows_what_is_then_served_and_touches_nothing(
     assert _serve(rig) == [row["stream"] for row in served]
     assert _queue(rig, monkeypatch)["queue"] == []
     assert f"Nothing waits in group {rig.prefix}.trainer" in _dry_run(rig, monkeypatch)
+
+
+def test_only_pins_that_the_monitor_carries_out_are_shown(
+    rig: TrainerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not those without a signature where one must be, by another key, or that were refused."""
+    keys = {name: make_keys("ed25519") for name in ("ada", "eve")}
+    table = f'keys = {{ ada = "{keys["ada"][1]}" }}'
+    text = f"{rig.config.read_text()}\n[commands]\nrequire_signature = true\n{table}\n"
+    rig.config.write_text(text)
+    names = ("signed", "plain", "forged", "refused")
+    streams = {name: rig.stream(f"streams.{name}", 80) for name in names}
+    signers = {"signed": "ada", "forged": "eve", "refused": "ada"}
+    for name, (topic, data) in streams.items():
+        rig.request(topic, data)
+        pin = Command(
+            id=name, stream=topic, action="pin", who="ada", why="audit", issued_at=START_MS
+        )
+        key = parse_key(keys[signers[name]][0]) if name in signers else None
+        with CheckedProducer(rig.client) as producer:
+            producer.produce(rig.settings.topics.commands, signed(encode(pin), key, "ada"))
+    refusal = CommandAnswered(
+        id="answer",
+        stream=streams["refused"][0],
+        profile="numbers",
+        command_id="refused",
+        action="pin",
+        outcome="refused",
+        answered_at=START_MS,
+    )
+    with CheckedProducer(rig.client) as producer:
+        producer.produce(rig.settings.topics.commands, encode(refusal))
+    rows = _queue(rig, monkeypatch)["queue"]
+    assert len(rows) == len(names)
+    assert [row["stream"] for row in rows if row["pinned"]] == [streams["signed"][0]]
 
 
 def test_it_shows_what_waits_for_the_budget_and_what_is_spent(

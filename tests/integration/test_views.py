@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner, Result
 
 from driftloop.cli.app import app
+from driftloop.cli.view import view
 from driftloop.kafka.dead_letters import to_message
 from driftloop.kafka.producer import CheckedProducer
 from driftloop.kafka.topics import driftloop_topics, ensure_topics
@@ -288,6 +289,27 @@ def test_dead_letters_are_listed_by_place_and_reason_until_they_are_replayed(
     assert row.replayed_at is not None
     feed.close()
     model.close()
+
+
+def test_a_view_that_is_watched_keeps_one_connection(rig: Rig) -> None:
+    """And one more after another process wrote the model in between."""
+    rig.send(_history())
+    with view(rig.file) as found:
+        feed = found._feed
+        assert feed is not None
+        follower = feed._follower
+        for number in range(3):
+            rig.send([make(StreamStatus, f"streams.new{number}")])
+            found.update()
+            assert found.queries.stream(f"streams.new{number}") is not None
+        assert found._feed is feed
+        assert feed._follower is follower
+        rig.send([make(StreamStatus, "streams.other")])
+        assert rig.json("streams")["total"] == 7  # by this command
+        found.update()
+        assert found.queries.fleet().streams == 7
+        assert feed._follower is not follower
+    assert found._feed is None
 
 
 def test_while_another_process_fills_the_model_it_is_read(rig: Rig) -> None:

@@ -163,6 +163,24 @@ def test_marks_follow_events_and_pruning_leaves_what_is_marked(rig: Rig) -> None
     assert rig.run("verify")["faults"] == []
 
 
+def test_a_first_version_has_no_parent_and_of_others_none_is_known(rig: Rig) -> None:
+    saved = rig.save("streams.a", 2)
+    rig.send(published("streams.a", 1, saved[0], None))
+
+    def parent(*words: str) -> list[str]:
+        ended = CliRunner().invoke(app, ["models", "show", *words, "--config", str(rig.config)])
+        assert ended.exit_code == 0, ended.output
+        return [line.split(maxsplit=1)[1] for line in ended.stdout.splitlines() if "parent" in line]
+
+    assert [one.strip() for one in parent("streams.a")] == ["none"]
+    assert rig.run("show", "streams.a")["parent"] is None
+    unknown = "- (known of the current version alone)"
+    assert [one.strip() for one in parent("streams.a", "v2")] == [unknown]
+    assert [one.strip() for one in parent("streams.a", "--offline")] == [unknown]
+    rig.send(published("streams.a", 2, saved[1], "v1"))
+    assert [one.strip() for one in parent("streams.a")] == ["v1"]
+
+
 def test_what_a_command_named_of_late_stays(rig: Rig) -> None:
     saved = rig.save("streams.a", 6)
     rig.send(
@@ -189,6 +207,23 @@ def test_another_stores_kafka_is_not_trusted(rig: Rig) -> None:
     assert isinstance(ended.exception, DriftloopError)
     assert "nothing is removed" in str(ended.exception)
     assert len(rig.store.versions("streams.a")) == 5
+
+
+def test_a_command_that_is_sent_again_holds_and_frees_nothing(rig: Rig) -> None:
+    """As the monitor does not carry it out: an old unpin leaves what was pinned since."""
+    topics, client = rig.settings.topics, rig.settings.kafka.client()
+    held = HeldVersions(client, topics.models, topics.commands, recent=0)
+    pin, unpin = command("pin", "s", "v1", ago=900), command("unpin", "s", None, ago=800)
+    others = [command("dismiss", "s", None, ago=700 - one) for one in range(70)]
+    try:
+        rig.send(pin, unpin, pin)
+        held.catch_up()
+        assert held.pinned == {}
+        rig.send(command("pin", "s", "v2", ago=1), *others, unpin, pin)
+        held.catch_up()
+        assert held.pinned == {"s": "v2"}
+    finally:
+        held.close()
 
 
 def test_held_versions_are_followed_as_they_come(rig: Rig) -> None:

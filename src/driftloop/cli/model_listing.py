@@ -117,7 +117,8 @@ def show_version(shelf: Shelf, stream: str, version: str | None, *, json: bool) 
     artifact, digest = shelf.artifact(one)
     manifest = shelf.store.manifest(one.uri)
     event = shelf.current(stream)
-    parent = event.parent_version if event is not None and event.uri == one.uri else None
+    told = event is not None and event.uri == one.uri
+    parent = event.parent_version if event is not None and told else None
     if json:
         facts: dict[str, Any] = {
             "mark": shelf.mark(one),
@@ -133,7 +134,9 @@ def show_version(shelf: Shelf, stream: str, version: str | None, *, json: bool) 
     mark = shelf.mark(one)
     table.add_row("version", f"{one.version} of {stream}" + (f", {mark}" if mark else ""))
     table.add_row("written", f"{_date(one.modified)} ({ago(shelf.now - one.modified)} ago)")
-    table.add_row("parent", parent or "- (told of the current version)")
+    table.add_row(
+        "parent", parent or ("none" if told else "- (known of the current version alone)")
+    )
     table.add_row("kind", f"{artifact.kind}, {artifact.task}, {artifact.loss} loss")
     table.add_row("features", ", ".join(_features(artifact)) or "none")
     table.add_row("weights", ", ".join(_shapes(artifact)) or manifest.file.name)

@@ -17,7 +17,7 @@ from driftloop.cli import reach
 from driftloop.cli.output import ago
 from driftloop.cli.settings import load, tell
 from driftloop.errors import Fault, KafkaError
-from driftloop.readmodel import Queries, ReadModel, open_model, refresh
+from driftloop.readmodel import Feed, Queries, ReadModel, open_model, refresh
 from driftloop.settings import Settings
 
 console = Console(highlight=False)
@@ -49,20 +49,30 @@ class View:
         self.queries = Queries(model, settings)
         self.note = ""
         self._model = model
+        self._feed: Feed | None = None
 
     def update(self) -> None:
-        """Take in what came since; where that fails, `note` says why.
+        """Take in what came since, over one connection; where that fails, `note` says why.
 
         Raises:
             KafkaError: Nothing is known at all.
         """
         try:
+            if self._feed is None:
+                self._feed = Feed(self.settings, self._model)
             with _progress() as told:
-                self.note = refresh(self.settings, self._model, told)
+                self.note = refresh(self.settings, self._model, told, self._feed)
         except KafkaError as error:
+            self.close()
             if not self._model.ready:
                 raise
             self.note = f"{error}; this is what was known before"
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._feed is not None:
+            self._feed.close()
+            self._feed = None
 
 
 @contextlib.contextmanager
@@ -74,8 +84,8 @@ def view(config: Path | None) -> Iterator[View]:
     """
     settings = load(config)
     model = open_model(settings)
+    found = View(settings, model)
     try:
-        found = View(settings, model)
         silent = reach.missing(settings)
         if silent:
             if not model.ready:
@@ -87,6 +97,7 @@ def view(config: Path | None) -> Iterator[View]:
             errors.print(f"Note: {found.note}", soft_wrap=True, markup=False)
         yield found
     finally:
+        found.close()
         model.close()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import get_args
@@ -107,8 +107,10 @@ def until_ms(order: Order) -> int | None:
     return round(found.replace(tzinfo=found.tzinfo or UTC).timestamp() * 1000)
 
 
-def build(settings: Settings, order: Order, who: str) -> list[Command]:
-    """The commands of a form, checked.
+def build(
+    settings: Settings, order: Order, who: str, on_note: Callable[[str], None] = lambda _: None
+) -> list[Command]:
+    """The commands of a form, checked; `on_note` is told what should be known before.
 
     Raises:
         SettingsError: With every fault.
@@ -138,6 +140,7 @@ def build(settings: Settings, order: Order, who: str) -> list[Command]:
             version=order.version,
             request_id=order.request_id,
             via="dashboard",
+            on_note=on_note,
         )
     )
 

@@ -8,7 +8,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from driftloop.messages import CandidateTrained, Command, ModelPublished, TrainingFinished
+from driftloop.messages import (
+    CandidateTrained,
+    Command,
+    ModelPublished,
+    Standing,
+    TrainingFinished,
+)
 from driftloop.records.columns import Columns, Floats
 
 
@@ -137,7 +143,7 @@ class Ordered:
         event_time: Newest event time of the stream, ms; when the command was issued where the
             stream has no records.
         counters: The stream's totals.
-        again: Whether the same command was seen before: it is not carried out twice.
+        standing: Whether it was seen before, or may have been: it is not carried out twice.
     """
 
     command: Command
@@ -146,12 +152,12 @@ class Ordered:
     version: str | None
     event_time: int
     counters: Counters
-    again: bool = False
+    standing: Standing = field(default_factory=Standing)
 
     @property
     def resets(self) -> bool:
         """Whether references and what was accumulated begin anew here."""
-        return not self.again and self.command.action in {"reset-reference", "retire"}
+        return self.standing.word == "new" and self.command.action in {"reset-reference", "retire"}
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,6 @@ from driftloop.detection.outputs import (
     VersionChanged,
 )
 from driftloop.detection.places import arrivals, widened
-from driftloop.detection.seen import Seen
 from driftloop.detection.signals import Signal
 from driftloop.detection.trials import TrialFeed
 from driftloop.detection.versions import VersionTracker
@@ -44,6 +44,7 @@ from driftloop.detection.windows import (
 from driftloop.messages import (
     CandidateTrained,
     Command,
+    CommandMemory,
     ModelPublished,
     OffsetRange,
     TrainingFinished,
@@ -71,6 +72,7 @@ class StreamTracker:
     Attributes:
         refused: Whether its topic cannot be monitored.
         retired: Whether a person ended the stream: its records are skipped.
+        commands: Those that it was given.
     """
 
     def __init__(self, topic: str, profile: Profile) -> None:
@@ -82,8 +84,14 @@ class StreamTracker:
         self.retired = False
         self._versions = VersionTracker()
         self._trials = TrialFeed(profile)
-        self._commands = Seen()
+        self.commands = CommandMemory()
         self._begin()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on from a snapshot, also of an earlier release, which remembered ids alone."""
+        ids = state.pop("_commands", ())
+        self.commands = CommandMemory.of_ids(ids)
+        self.__dict__.update(state)
 
     def _begin(self) -> None:
         """Know nothing of the records; versions, trials and totals stay."""
@@ -445,8 +453,8 @@ class StreamTracker:
     def _command(self, event: Command) -> list[Output]:
         """What an operator orders; what it does to the records' state is done here."""
         out: list[Output] = []
-        again = self._commands.add(event.id)
-        if not again:
+        standing = self.commands.take(event)
+        if standing.word == "new":
             self._carry_out(event, out)
         newest = event.issued_at if self.newest_ts is None else int(self.newest_ts)
         ranges = self._history.ranges(self.topic)
@@ -455,7 +463,7 @@ class StreamTracker:
             labelled += len(self._stage)
             ranges = widened(self.topic, ranges, self._stage)
         version, counters = self._versions.current, self._counted()
-        return [*out, Ordered(event, ranges, labelled, version, newest, counters, again)]
+        return [*out, Ordered(event, ranges, labelled, version, newest, counters, standing)]
 
     def _carry_out(self, event: Command, out: list[Output]) -> None:
         if event.action == "reset-reference" and not self.retired:

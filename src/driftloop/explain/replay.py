@@ -33,6 +33,7 @@ from driftloop.messages import (
     TrainingFinished,
 )
 from driftloop.policy import FleetObservation, StreamDecider, StreamTester
+from driftloop.policy.commands import FOREVER
 from driftloop.records import Columns
 from driftloop.settings import Profile
 
@@ -272,7 +273,7 @@ class Replay:
         """What waits for a person, as it would go out; nothing changes."""
         stream, newest = self._decider.stream, self._tracker.newest_ts or 0.0
         command = Command(
-            id="explain", stream=stream, action="approve", who="", why="", issued_at=0
+            id="explain", stream=stream, action="approve", who="", why="", issued_at=FOREVER
         )
         order = Ordered(command, [], 0, None, int(newest), self._tracker.counters)
         # Our own bytes, from a moment ago.

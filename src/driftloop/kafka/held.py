@@ -14,7 +14,7 @@ from driftloop.errors import KafkaUnavailableError, MessageError
 from driftloop.kafka import codes
 from driftloop.kafka.follower import Follower
 from driftloop.kafka.ranges import Place, offsets_of, places_of
-from driftloop.messages import Command, CommandAnswered, ModelPublished, decode
+from driftloop.messages import Command, CommandAnswered, CommandMemory, ModelPublished, decode
 from driftloop.messages.signing import Verifier
 from driftloop.models.retention import Held
 
@@ -53,6 +53,7 @@ class HeldVersions:
         self.pinned: dict[str, str] = {}
         self._before: dict[str, str | None] = {}  # pins without an answer: what was pinned before
         self._ordered: dict[str, dict[str, float]] = {}
+        self._seen: dict[str, CommandMemory] = {}  # of each stream, as the monitor has it
         self._client, self._topics, self._recent = dict(client), (models, commands), recent
         self._follower = Follower(client, "driftloop-held")
 
@@ -147,6 +148,8 @@ class HeldVersions:
             self.pinned[event.stream] = before
 
     def _order(self, event: Command) -> None:
+        if self._seen.setdefault(event.stream, CommandMemory()).take(event).word != "new":
+            return  # which the monitor does not carry out
         if event.action == "pin":
             self._before[event.id] = self.pinned.get(event.stream)
             self.pinned[event.stream] = event.version or ""

@@ -14,6 +14,7 @@ from driftloop.messages.events import (
 )
 from driftloop.messages.grounds import Cost, Ground
 from driftloop.messages.identity import event_id, new_traceparent, next_span
+from driftloop.messages.memory import CommandMemory, Standing
 from driftloop.messages.parts import PartReported
 from driftloop.messages.ranges import OffsetRange, newest
 from driftloop.messages.versions import CandidateTrained, RetrainJudged, VersionOrdered
@@ -25,6 +26,7 @@ __all__ = [
     "CandidateTrained",
     "Command",
     "CommandAnswered",
+    "CommandMemory",
     "Cost",
     "Envelope",
     "Event",
@@ -36,6 +38,7 @@ __all__ = [
     "PartReported",
     "RetrainJudged",
     "RetrainRequested",
+    "Standing",
     "StreamStatus",
     "TrainingFinished",
     "VersionOrdered",

@@ -44,7 +44,8 @@ class Command(Event, kw_only=True, frozen=True):
         action: What to do.
         who: Who orders it.
         why: For the audit.
-        issued_at: Wall-clock time.
+        issued_at: Wall-clock time of whoever gives it. One that was not issued after all commands
+            that its stream has forgotten is refused: it may have been carried out before.
         until: End of a snooze in event time; null until ``resume``, or until a snooze with an end.
         version: The version meant, or null.
         request_id: For approve and reject: the decision meant, or null for the one that waits. For

@@ -10,8 +10,8 @@ Array = npt.NDArray[np.float64]
 TAPS = 3
 """Lags that one convolution joins."""
 
-_DAY_MS = 86_400_000
-_LAST_MS = 253_402_300_799_999  # the end of the year 9999
+DAY_MS = 86_400_000
+LAST_MS = 253_402_300_799_999  # the end of the year 9999
 
 
 def convolutions(lags: int) -> int:
@@ -71,7 +71,7 @@ def calendar_columns(parts: tuple[str, ...], ts: Array) -> Array:
     >>> calendar_columns(("hour-of-day", "day-of-year"), noon).round(6).tolist()
     [[0.0, -1.0, 0.0, 1.0]]
     """
-    whole = np.clip(np.nan_to_num(ts), 0, _LAST_MS).astype(np.int64)
+    whole = np.clip(np.nan_to_num(ts), 0, LAST_MS).astype(np.int64)
     out = np.empty((len(whole), 2 * len(parts)))
     for i, part in enumerate(parts):
         angle = 2.0 * np.pi * _phase(part, whole)
@@ -81,9 +81,9 @@ def calendar_columns(parts: tuple[str, ...], ts: Array) -> Array:
 
 def _phase(part: str, ts: npt.NDArray[np.int64]) -> Array:
     """Where in its cycle a time is, (records,) in [0, 1)."""
-    day = ts // _DAY_MS
+    day = ts // DAY_MS
     if part == "hour-of-day":
-        return (ts % _DAY_MS) / _DAY_MS
+        return (ts % DAY_MS) / DAY_MS
     if part == "day-of-week":
         return (day + 3) % 7 / 7.0  # 1 January 1970 was a Thursday
     year = day.astype("datetime64[D]").astype("datetime64[Y]")

@@ -1,8 +1,15 @@
 """The built-in kinds as ONNX graphs, with everything from raw features to the label's unit inside.
 
-Inputs are ``numeric``, double (records, numeric), nan where absent, and, where the model has texts,
-``categorical``, string (records, categorical), "" where absent. The output ``prediction`` is
-double: (records,) numbers or probabilities of class 1, or (records, classes) probabilities.
+Inputs are those of `driftloop.models.predict`, as far as the model reads them:
+
+- ``numeric``, double (n, numeric): what the model's metadata name ``numeric``, the lags of a
+  sequence among them; nan where absent.
+- ``categorical``, string (n, categorical), where it has texts: "" where absent.
+- ``time``, int64 (n,), where it has a calendar: event times, milliseconds since the epoch, UTC.
+
+The output ``prediction`` is double: (n,) numbers or probabilities of class 1, or (n, classes)
+probabilities. Scaling and its reverse, one-hot texts, filling of missing lags, differences to the
+newest lag and the calendar are in the graph.
 """
 
 from __future__ import annotations
@@ -10,11 +17,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
-
 from driftloop.errors import DriftloopError
 from driftloop.models.artifact import ModelArtifact
+from driftloop.models.context import span
 from driftloop.models.formats import needed
+from driftloop.models.onnx_inputs import encoded
+from driftloop.models.onnx_nodes import Nodes
 from driftloop.settings.kinds import BUILT_IN_KINDS
 
 OPSET = 17
@@ -22,23 +30,32 @@ OPSET = 17
 _ML_OPSET = 3
 _IR = 8
 
+_NUMERIC = "Features that the metadata name under 'numeric', in this order; nan where absent."
+_CATEGORICAL = "Features that the metadata name under 'categorical', in this order; '' if absent."
+_TIME = "Event times, milliseconds since the epoch, UTC."
+_PREDICTION = {
+    "regression": "In the unit of the label.",
+    "binary": "Probability of class 1.",
+    "multiclass": "Probability of each class that the metadata name under 'classes'.",
+}
+
 
 def export(artifact: ModelArtifact) -> bytes:
     """A model as an ONNX file.
 
     Args:
-        artifact: A ``linear``, ``mlp_regressor`` or ``mlp_classifier``.
+        artifact: Of a built-in kind: `driftloop.settings.kinds.BUILT_IN_KINDS`.
 
     Returns:
-        The serialised graph; its metadata name kind, stream, version, features and classes.
+        The serialised graph. Its metadata are texts: ``kind``, ``task``, ``stream`` and
+        ``version``, and as JSON lists ``numeric``, ``categorical``, ``sequence`` (lags, oldest
+        first), ``calendar`` and ``classes``. The same artifact has the same bytes.
 
     Raises:
-        DriftloopError: The kind has no graph here, or the package ``onnx`` is not installed.
+        DriftloopError: The kind is a plug-in's, or the package ``onnx`` is not installed.
     """
-    encoding = artifact.encoding
-    context = bool(encoding.sequence or encoding.calendar or artifact.convolutions)
-    if artifact.kind not in BUILT_IN_KINDS or context:
-        kinds = "linear, mlp_regressor and mlp_classifier without lags or calendar"
+    if artifact.kind not in BUILT_IN_KINDS:
+        kinds = ", ".join(BUILT_IN_KINDS)
         raise DriftloopError(
             f"ONNX is written for {kinds}, got {artifact.kind!r}: export its own format"
         )
@@ -48,126 +65,103 @@ def export(artifact: ModelArtifact) -> bytes:
         raise DriftloopError(
             f"ONNX needs the package onnx, not installed here: {needed(error)}"
         ) from error
-    graph = _Graph(onnx)
-    found = graph.model(artifact)
+    found = _model(Nodes(onnx), artifact)
     onnx.checker.check_model(found, full_check=True)
     return bytes(found.SerializeToString())
 
 
-class _Graph:
-    """Nodes and constants of a graph in the making; a value is known by its name."""
+def _model(nodes: Nodes, artifact: ModelArtifact) -> Any:
+    helper, encoding = nodes.onnx.helper, artifact.encoding
+    features = encoded(nodes, encoding)
+    hidden = features.inputs
+    if artifact.convolutions:
+        hidden = _convolved(nodes, artifact, hidden)
+    _finished(nodes, artifact, _forward(nodes, artifact, hidden), features.levels)
+    graph = helper.make_graph(
+        nodes.made,
+        f"driftloop-{artifact.kind}",
+        _inputs(nodes, artifact),
+        [_output(nodes, artifact)],
+        nodes.constants,
+    )
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
+    made = helper.make_model(graph, producer_name="driftloop", opset_imports=opsets, ir_version=_IR)
+    facts = {
+        "kind": artifact.kind,
+        "task": artifact.task,
+        "stream": artifact.stream,
+        "version": artifact.version,
+        "numeric": json.dumps(encoding.numeric),
+        "categorical": json.dumps(encoding.categorical),
+        "sequence": json.dumps(encoding.sequence),
+        "calendar": json.dumps(encoding.calendar),
+        "classes": json.dumps(artifact.classes),
+    }
+    helper.set_model_props(made, facts)
+    return made
 
-    def __init__(self, onnx: Any) -> None:
-        self._onnx = onnx
-        self._nodes: list[Any] = []
-        self._constants: list[Any] = []
 
-    def model(self, artifact: ModelArtifact) -> Any:
-        helper, kinds = self._onnx.helper, self._onnx.TensorProto
-        encoding = artifact.encoding
-        inputs = [
-            helper.make_tensor_value_info("numeric", kinds.DOUBLE, ["n", len(encoding.numeric)])
-        ]
-        if encoding.categorical:
-            shape = ["n", len(encoding.categorical)]
-            inputs.append(helper.make_tensor_value_info("categorical", kinds.STRING, shape))
-        outputs = self._forward(artifact, self._encoded(artifact))
-        self._finished(artifact, outputs)
-        wide = artifact.task == "multiclass"
-        shape = ["n", len(artifact.classes)] if wide else ["n"]
-        output = helper.make_tensor_value_info("prediction", kinds.DOUBLE, shape)
-        graph = helper.make_graph(
-            self._nodes, f"driftloop-{artifact.kind}", inputs, [output], self._constants
-        )
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
-        made = helper.make_model(
-            graph, producer_name="driftloop", opset_imports=opsets, ir_version=_IR
-        )
-        facts = {
-            "kind": artifact.kind,
-            "task": artifact.task,
-            "stream": artifact.stream,
-            "version": artifact.version,
-            "numeric": json.dumps(encoding.numeric),
-            "categorical": json.dumps(encoding.categorical),
-            "classes": json.dumps(artifact.classes),
-        }
-        helper.set_model_props(made, facts)
-        return made
+def _inputs(nodes: Nodes, artifact: ModelArtifact) -> list[Any]:
+    kinds, encoding = nodes.onnx.TensorProto, artifact.encoding
+    info = nodes.onnx.helper.make_tensor_value_info
+    found = [info("numeric", kinds.DOUBLE, ["n", len(encoding.numeric)], _NUMERIC)]
+    if encoding.categorical:
+        shape = ["n", len(encoding.categorical)]
+        found.append(info("categorical", kinds.STRING, shape, _CATEGORICAL))
+    if encoding.calendar:
+        found.append(info("time", kinds.INT64, ["n"], _TIME))
+    return found
 
-    def _encoded(self, artifact: ModelArtifact) -> str:
-        """As `driftloop.models.Encoding.encode`: (n, width)."""
-        encoding = artifact.encoding
-        centred = self._node("Sub", ["numeric", self._constant(encoding.mean[None])])
-        scaled = self._node("Div", [centred, self._constant(encoding.scale[None])])
-        # What is not finite is no number minus itself.
-        zero = self._node("Sub", [scaled, scaled])
-        odd = self._node("IsNaN", [zero])
-        parts = [self._node("Where", [odd, self._constant(np.zeros((1, 1))), scaled])]
-        for place, known in enumerate(encoding.vocabulary):
-            at = self._constant(np.array([place], np.int64))
-            texts = self._node("Gather", ["categorical", at], axis=1)  # (n, 1)
-            texts = self._node("Reshape", [texts, self._constant(np.array([-1], np.int64))])
-            parts.append(self._one_hot(texts, known))
-        return self._node("Concat", parts, axis=1) if len(parts) > 1 else parts[0]
 
-    def _one_hot(self, texts: str, known: tuple[str, ...]) -> str:
-        """One column a known category and a last one for every other value."""
-        index = self._node(
-            "LabelEncoder",
-            [texts],
-            domain="ai.onnx.ml",
-            keys_strings=list(known) or [""],
-            values_int64s=list(range(len(known))) or [0],
-            default_int64=len(known),
-        )
-        depth = self._constant(np.array([len(known) + 1], np.int64))
-        values = self._constant(np.array([0.0, 1.0], np.float32))  # the runtime knows no doubles
-        columns = self._node("OneHot", [index, depth, values], axis=1)
-        return self._node("Cast", [columns], to=self._onnx.TensorProto.DOUBLE)
+def _output(nodes: Nodes, artifact: ModelArtifact) -> Any:
+    shape = ["n", len(artifact.classes)] if artifact.task == "multiclass" else ["n"]
+    told = _PREDICTION[artifact.task]
+    double = nodes.onnx.TensorProto.DOUBLE
+    return nodes.onnx.helper.make_tensor_value_info("prediction", double, shape, told)
 
-    def _forward(self, artifact: ModelArtifact, hidden: str) -> str:
-        for layer in range(artifact.layers):
-            if layer:
-                hidden = self._node("Relu", [hidden])
-            weight = artifact.weights[f"weight.{layer}"].astype(np.float64)
-            bias = artifact.weights[f"bias.{layer}"].astype(np.float64)
-            product = self._node("MatMul", [hidden, self._constant(weight)])
-            hidden = self._node("Add", [product, self._constant(bias[None])])
+
+def _affine(nodes: Nodes, artifact: ModelArtifact, hidden: str, weight: str, bias: str) -> str:
+    product = nodes.node("MatMul", [hidden, nodes.constant(artifact.weights[weight])])
+    return nodes.node("Add", [product, nodes.constant(artifact.weights[bias][None])])
+
+
+def _convolved(nodes: Nodes, artifact: ModelArtifact, inputs: str) -> str:
+    """Channels of the newest lag, and the inputs that are no lags, (n, inputs)."""
+    lags, width = len(artifact.encoding.sequence), artifact.encoding.width
+    hidden = nodes.node("Slice", [inputs, *(nodes.whole([at]) for at in (0, lags, 1))])
+    pads, zero = nodes.whole([0, span(lags) - lags, 0, 0]), nodes.constant(0.0)
+    hidden = nodes.node("Pad", [hidden, pads, zero])  # zeros before the oldest lag
+    for layer in range(artifact.convolutions):
+        weight, bias = f"conv.weight.{layer}", f"conv.bias.{layer}"
+        taps = nodes.whole([-1, len(artifact.weights[weight])])  # times channels
+        hidden = nodes.node("Reshape", [hidden, taps])  # (n x places, taps x channels)
+        hidden = nodes.node("Relu", [_affine(nodes, artifact, hidden, weight, bias)])
+    if lags == width:
         return hidden
+    others = nodes.node("Slice", [inputs, *(nodes.whole([at]) for at in (lags, width, 1))])
+    return nodes.node("Concat", [hidden, others], axis=1)
 
-    def _finished(self, artifact: ModelArtifact, outputs: str) -> None:
-        """As `driftloop.models.predict.finish`."""
-        if artifact.task == "multiclass":
-            self._node("Softmax", [outputs], "prediction", axis=1)
-            return
-        flat = self._constant(np.array([-1], np.int64))
-        if artifact.task == "binary":
-            self._node("Reshape", [self._node("Sigmoid", [outputs]), flat], "prediction")
-            return
-        mean, scale = artifact.target
-        scaled = self._node("Mul", [outputs, self._constant(np.array([[scale]]))])
-        label = self._node("Add", [scaled, self._constant(np.array([[mean]]))])
-        self._node("Reshape", [label, flat], "prediction")
 
-    def _constant(self, value: np.ndarray[Any, Any]) -> str:
-        name = f"c{len(self._constants)}"
-        self._constants.append(
-            self._onnx.numpy_helper.from_array(np.ascontiguousarray(value), name)
-        )
-        return name
+def _forward(nodes: Nodes, artifact: ModelArtifact, hidden: str) -> str:
+    for layer in range(artifact.layers):
+        if layer:
+            hidden = nodes.node("Relu", [hidden])
+        hidden = _affine(nodes, artifact, hidden, f"weight.{layer}", f"bias.{layer}")
+    return hidden
 
-    def _node(
-        self,
-        operator: str,
-        inputs: list[str],
-        output: str = "",
-        domain: str = "",
-        **attributes: Any,
-    ) -> str:
-        name = output or f"v{len(self._nodes)}"
-        node = self._onnx.helper.make_node(
-            operator, inputs, [name], domain=domain or None, **attributes
-        )
-        self._nodes.append(node)
-        return name
+
+def _finished(nodes: Nodes, artifact: ModelArtifact, outputs: str, levels: str) -> None:
+    """As `driftloop.models.predict.finish`, and the newest lag where it was taken."""
+    if artifact.task == "multiclass":
+        nodes.node("Softmax", [outputs], "prediction", axis=1)
+        return
+    flat = nodes.whole([-1])
+    if artifact.task == "binary":
+        nodes.node("Reshape", [nodes.node("Sigmoid", [outputs]), flat], "prediction")
+        return
+    mean, scale = artifact.target
+    scaled = nodes.node("Mul", [outputs, nodes.constant([[scale]])])
+    label = nodes.node("Add", [scaled, nodes.constant([[mean]])])
+    if levels:
+        label = nodes.node("Add", [label, levels])
+    nodes.node("Reshape", [label, flat], "prediction")

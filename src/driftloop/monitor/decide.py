@@ -47,11 +47,16 @@ class DecideLogic(StreamLogic):
     """One stream's `StreamDecider`."""
 
     step = "decide"
+    inherits = True
 
     def make(self, item: Judged) -> StreamDecider:
         """Nothing decided yet."""
         profile = self.settings.profiles[item.name.profile]
         return StreamDecider(item.name.stream, item.name.profile, profile)
+
+    def inherit(self, state: StreamDecider, before: StreamDecider) -> None:
+        """No command is carried out twice, whatever became of the stream's state."""
+        state.inherit(before)
 
     def handle(self, state: StreamDecider, item: Judged) -> tuple[list[Any], bool]:
         """Decide; what the fleet has to know goes along, behind the events."""

@@ -35,6 +35,8 @@ class StreamLogic(StatefulBatchLogic[Any, Any, Snapshot]):
     """
 
     step = ""
+    inherits = False
+    """Whether a state that begins anew takes something of the one before: see `inherit`."""
 
     def __init__(self, settings: Settings, resume: Snapshot | None) -> None:
         self.settings = settings
@@ -53,6 +55,9 @@ class StreamLogic(StatefulBatchLogic[Any, Any, Snapshot]):
         Returns:
             What is put out, without the key, which the engine adds; and whether the stream is gone.
         """
+
+    def inherit(self, state: Any, before: Any) -> None:
+        """Take into a fresh state what outlives the one before it, where `inherits` says so."""
 
     def hash_of(self, profile: Profile) -> str:
         """What the state rests on: state of another hash is not taken up again."""
@@ -76,7 +81,30 @@ class StreamLogic(StatefulBatchLogic[Any, Any, Snapshot]):
                         effect="the stream's state begins anew",
                     )
                 self._state = self.make(item)
+                if self.inherits and resume is not None and resume.state:
+                    self._take_over(name.stream, resume.state)
         return self._state
+
+    def _take_over(self, stream: str, stored: bytes) -> None:
+        """What outlives a change of the profile; an earlier release's state may be unreadable."""
+        try:
+            self.inherit(self._state, pickle.loads(stored))  # noqa: S301  # our own, as above
+        except Exception as error:  # noqa: BLE001  # whatever it is, the stream must go on
+            _log.warning(
+                "monitor.state_unreadable",
+                stream=stream,
+                step=self.step,
+                why=f"{type(error).__name__}: {error}",
+                effect="commands before it are not known",
+            )
+
+    def _after_failure(self, item: Any) -> Any:
+        """The stream begins anew, with what outlives the state that failed."""
+        if not self.inherits or self._state is None:
+            return None
+        state = self.make(item)
+        self.inherit(state, self._state)
+        return state
 
     def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
         """Handle items in order."""
@@ -90,7 +118,7 @@ class StreamLogic(StatefulBatchLogic[Any, Any, Snapshot]):
             except Exception:  # noqa: BLE001  # logged whole; other streams must go on
                 metrics.FAILURES.labels(self.step).inc()
                 _log.exception("monitor.stream_failed", stream=item.name.stream, step=self.step)
-                self._state = None
+                self._state = self._after_failure(item)
             if gone:
                 self._state = None
         return out, StatefulBatchLogic.DISCARD if gone else StatefulBatchLogic.RETAIN

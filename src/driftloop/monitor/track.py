@@ -21,10 +21,15 @@ class TrackLogic(StreamLogic):
     """One stream's `StreamTracker`."""
 
     step = "track"
+    inherits = True
 
     def make(self, item: TrackItem) -> StreamTracker:
         """A stream that knows nothing yet."""
         return StreamTracker(item.name.topic, self.settings.profiles[item.name.profile])
+
+    def inherit(self, state: StreamTracker, before: StreamTracker) -> None:
+        """No command is carried out twice, whatever became of the stream's state."""
+        state.commands = before.commands
 
     def handle(self, state: StreamTracker, item: TrackItem) -> tuple[list[Any], bool]:
         """Records, control events and the topic's life, in the order in which they came."""

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
-from driftloop.errors import Fault, SettingsError, StoreError
-from driftloop.kafka.contents import event_of
-from driftloop.messages import (
-    Action,
-    CandidateTrained,
-    Command,
-    ModelPublished,
-    TrainingFinished,
-)
+from driftloop.errors import Fault, SettingsError
+from driftloop.messages import Action, Command
 from driftloop.operator.streams import Chosen, choose, near
-from driftloop.operator.topics import messages
+from driftloop.operator.versions import known_versions, of_parent, of_version, with_parents
 from driftloop.settings import Settings
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -61,7 +53,8 @@ def build(
         on_note: Told what should be known before it is sent.
 
     Returns:
-        At least one command; those of a pattern or incident share `Command.batch`.
+        At least one command; those of a pattern or incident share `Command.batch`. Of a rollback of
+        many, streams without a version to go back to are left out, and told.
 
     Raises:
         SettingsError: With all faults: an unknown action, stream or version with what is alike;
@@ -87,17 +80,31 @@ def build(
     chosen = choose(settings, stream=stream, pattern=pattern, incident=incident)
     faults = list(chosen.faults)
     if not faults and version is not None:
-        faults += _of_version(settings, stream, version)
+        faults += of_version(settings, stream, version)
     if not faults and stream and action == "rollback" and version is None:
-        faults += of_parent(_known(settings, stream))
+        faults += of_parent(known_versions(settings, stream))
     if faults:
         raise SettingsError(faults)
     if chosen.note:
         on_note(chosen.note)
+    if many and action == "rollback":
+        chosen = _that_can_go_back(settings, chosen, on_note)
     about = request_id
     if action == "dismiss" and incident:
         about = chosen.incident
     return _commands(chosen, action, who, why, end, version, about, via)
+
+
+def _that_can_go_back(settings: Settings, chosen: Chosen, on_note: Callable[[str], None]) -> Chosen:
+    """Those of many streams whose rollback would not fail at the trainer, the others told."""
+    found = with_parents(settings, chosen.streams)
+    if not found.able:
+        option = "--incident" if chosen.incident else "--pattern"
+        rule = "a pattern or an incident with a stream that has a version to go back to"
+        raise SettingsError([Fault(option, chosen.incident or chosen.scope, rule, found.note)])
+    if found.note:
+        on_note(found.note)
+    return chosen._replace(streams=found.able)
 
 
 def _commands(chosen: Chosen, action: str, who: str, why: str, *more: Any) -> list[Command]:
@@ -167,90 +174,6 @@ def _of_signer(settings: Settings, who: str) -> list[Fault]:
         return []
     rule = f"{commands.key_id}, whose key signs here (commands.delegates may sign for others)"
     return [Fault("--who", who, rule)]
-
-
-def _of_version(settings: Settings, stream: str, version: str) -> list[Fault]:
-    known, whole, _ = _known(settings, stream)
-    if version in known or not (whole or _beyond(version, known)):
-        return []
-    rule = f"a version of {stream} that was published, or lies in {settings.store.uri}"
-    hint = near(version, known) or (f"there are {_listed(known)}" if known else "there is none yet")
-    return [Fault("--version", version, rule, hint)]
-
-
-def of_parent(known: Known) -> list[Fault]:
-    """Why a rollback that names no version cannot be: as the trainer would say once it has it."""
-    current = known.newest
-    if current is None:
-        return []
-    why = ""
-    if current.action == "rolled-back":
-        why = f"{current.version} is itself restored"
-    elif current.parent_version is None:
-        why = f"{current.version} has no parent"
-    if not why:
-        return []
-    others = known.versions - {current.version}
-    hint = f"there are {_listed(others)}" if others else "there is no other version"
-    return [Fault("--version", "none", f"given, for {why}", hint)]
-
-
-def _beyond(version: str, known: Collection[str]) -> bool:
-    """Whether a version was never made: its number is larger than all that are known."""
-    numbers = [int(one[1:]) for one in known if one[:1] == "v" and one[1:].isdecimal()]
-    own = version[1:] if version[:1] == "v" else ""
-    return bool(numbers) and own.isdecimal() and int(own) > max(numbers)
-
-
-def _listed(versions: Collection[str]) -> str:
-    newest = sorted(versions, key=lambda one: (len(one), one))[-5:]
-    return ", ".join(newest)
-
-
-class Known(NamedTuple):
-    """Versions of a stream.
-
-    Attributes:
-        versions: Their names.
-        whole: Whether all were seen: topics are compacted, the store may be away.
-        newest: The newest publication, or None.
-    """
-
-    versions: set[str]
-    whole: bool
-    newest: ModelPublished | None
-
-
-def _known(settings: Settings, stream: str) -> Known:
-    """Versions of a stream, by Driftloop's topics and by the store.
-
-    Raises:
-        KafkaUnavailableError: No broker answers.
-    """
-    known: set[str] = set()
-    newest: ModelPublished | None = None
-    topics = settings.topics
-    for message in messages(settings, [topics.models, topics.trainings]):
-        if (message.key() or b"") != stream.encode():
-            continue
-        event = event_of(message)
-        if isinstance(event, ModelPublished | CandidateTrained):
-            known |= {event.version, event.parent_version or event.version}
-        if isinstance(event, ModelPublished) and (not newest or event.sequence >= newest.sequence):
-            newest = event
-        elif isinstance(event, TrainingFinished) and event.outcome == "published":
-            known |= {event.version} - {None}  # type: ignore[arg-type]  # None is taken out
-    if importlib.util.find_spec("safetensors") is None:
-        return Known(known, whole=False, newest=newest)
-    from driftloop.models import ModelStore  # noqa: PLC0415  # needs an extra
-
-    try:
-        stored = ModelStore(settings.store).versions(stream)
-    except (StoreError, ImportError):  # object stores come with extras of their own
-        return Known(known, whole=False, newest=newest)
-    # A store without the stream says little: the trainer may have a folder of another machine.
-    known |= {one.version for one in stored if one.complete}
-    return Known(known, bool(stored), newest)
 
 
 def to_ms(moment: int | str) -> int:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from driftloop.detection.outputs import Ordered
 from driftloop.detection.seen import REMEMBERED, Seen
 from driftloop.messages import (
     CommandAnswered,
+    CommandMemory,
     Event,
     RetrainRequested,
     VersionOrdered,
-    event_id,
     incident_scope,
 )
 from driftloop.messages.commands import CommandOutcome
+from driftloop.policy.answers import answer, moment, why_late
 from driftloop.policy.approval import Approval
 from driftloop.policy.fleet_voice import FleetVoice
-from driftloop.policy.incidents import moment as _moment
 from driftloop.policy.ledger import said
 from driftloop.policy.pace import Pace
 from driftloop.policy.requests import Requests
@@ -29,14 +29,6 @@ FOREVER = 2**62
 
 WHILE_RETIRED = frozenset({"resume", "dismiss", "unpin"})
 """What a retired stream still does."""
-
-
-def moment(ms: int) -> str:
-    """An event time in words; whatever number a command holds."""
-    try:
-        return _moment(ms)
-    except (ValueError, OverflowError, OSError):
-        return f"{ms} ms since the epoch"
 
 
 class Carried(NamedTuple):
@@ -66,7 +58,10 @@ class _Done(NamedTuple):
 
 
 class CommandDesk:
-    """Carries out the commands of one stream. A command that was seen before has its answer again.
+    """Carries out the commands of one stream.
+
+    One that was seen before has its answer again, and one that is too old to be known is refused:
+    see `driftloop.messages.CommandMemory`.
 
     Args:
         stream: Its id.
@@ -81,6 +76,8 @@ class CommandDesk:
         snoozed_until: End of a snooze in event time, ms, or None.
         retired: Whether a person ended the stream.
         dismissed: Retrains that were called false alarms.
+        memory: Commands that it was given. Its own: after a crash the tracker may know one that
+            was not decided on.
     """
 
     def __init__(
@@ -100,22 +97,34 @@ class CommandDesk:
         self.snoozed_until: int | None = None
         self.retired = False
         self.dismissed = 0
+        self.memory = CommandMemory()
         self._answers: dict[str, CommandAnswered] = {}
         self._known = Seen()  # requests that may be dismissed
         self._newest = ""
         self._false_alarms = Seen()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on from a snapshot, also of an earlier release, which remembered answers alone."""
+        self.memory = CommandMemory.of_ids(state["_answers"])
+        self.__dict__.update(state)
+
     def take(self, order: Ordered) -> Carried:
         """Carry a command out, once; the answer stands last in what follows."""
         command = order.command
         before = self._answers.get(command.id)
+        standing = self.memory.take(command)
         if before is not None:
             return Carried([before])
+        self._answers.pop(standing.forgets, None)
+        if standing.word != "new":
+            why = why_late(command, standing)
+            refused = answer(self._stream, self._name, order, "refused", why, of=standing.word)
+            return Carried([refused], f"{command.action} refused: {why}")
         try:
             done = self._carry_out(order)
         except _RefusedError as refusal:
-            answer = self._answer(order, "refused", str(refusal))
-            return Carried([answer], f"{command.action} refused: {refusal}")
+            refused = self._answer(order, "refused", str(refusal))
+            return Carried([refused], f"{command.action} refused: {refusal}")
         led_to = [
             one.id
             for one in done.events
@@ -123,8 +132,8 @@ class CommandDesk:
             or (isinstance(one, VersionOrdered) and one.action == "rollback")
         ]
         outcome: CommandOutcome = "accepted" if led_to else "done"
-        answer = self._answer(order, outcome, done.detail, led_to, done.about)
-        return Carried([*done.events, answer], done.detail if done.tell else "", done.anew)
+        told = self._answer(order, outcome, done.detail, led_to, done.about)
+        return Carried([*done.events, told], done.detail if done.tell else "", done.anew)
 
     def send(self, request: RetrainRequested, at: int) -> RetrainRequested:
         """A request goes out now: it is in flight, and nothing older waits any more."""
@@ -147,23 +156,10 @@ class CommandDesk:
         led_to: Sequence[str] = (),
         about: str = "",
     ) -> CommandAnswered:
-        command = order.command
-        answer = CommandAnswered(
-            id=event_id(self._stream, "", "answer", (command.id,)),
-            stream=self._stream,
-            profile=self._name,
-            command_id=command.id,
-            action=command.action,
-            outcome=outcome,
-            detail=detail,
-            led_to=list(led_to),
-            answered_at=order.event_time,
-            about=about,
-        )
-        self._answers[command.id] = answer
-        if len(self._answers) > REMEMBERED:
-            del self._answers[next(iter(self._answers))]
-        return answer
+        found = answer(self._stream, self._name, order, outcome, detail, led_to, about)
+        if order.command.id in self.memory:
+            self._answers[order.command.id] = found
+        return found
 
     def _carry_out(self, order: Ordered) -> _Done:
         if self.retired and order.command.action not in WHILE_RETIRED:

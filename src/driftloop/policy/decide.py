@@ -91,6 +91,10 @@ class StreamDecider:
         self._event_time: int | None = None
         self._detail = ""
 
+    def inherit(self, before: StreamDecider) -> None:
+        """Take over which commands were given to a decider of this stream before."""
+        self._desk.memory = before._desk.memory
+
     def decide(self, item: Tested | Output) -> list[Event]:
         """Events that follow from what the stream's tests put out, in the order to be sent.
 

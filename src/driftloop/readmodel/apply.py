@@ -116,6 +116,8 @@ _COMMAND = _upsert(
         *("until", "version", "request_id"),
     ),
 )
+_HAS_ANSWER = "SELECT 1 FROM commands WHERE id = ? AND outcome != ''"
+
 _ANSWER = _upsert(
     "commands", ("id",), ("stream", "action", "outcome", "detail", "led_to", "answered_at")
 )
@@ -312,6 +314,8 @@ class Applier:
 
     def _answered(self, event: CommandAnswered, where: Where) -> None:
         del where
+        if self._db.execute(_HAS_ANSWER, (event.command_id,)).fetchone():
+            return  # a command that came again may be refused: what came of it was told before
         led_to = json.dumps(event.led_to)
         row = (event.command_id, event.stream, event.action, event.outcome, event.detail, led_to)
         self._db.execute(_ANSWER, (*row, event.answered_at))

@@ -65,6 +65,7 @@ class Feed:
         self._topics = settings.topics
         self._model = model
         self._follower: Follower | None = None
+        self._left: dict[Place, int] = {}  # positions of the model as this feed left it
         self._admin = AdminClient(self._client)
 
     def catch_up(
@@ -104,6 +105,7 @@ class Feed:
                 continue
             left = sum(max(0, end - follower.positions[place]) for place, end in behind.items())
             progress(total - left, total)
+        self._left = self._model.positions()
         return taken
 
     def follow(
@@ -174,8 +176,10 @@ class Feed:
         return places
 
     def _open(self, places: set[Place], timeout: float) -> Follower:
+        known = self._model.positions()
+        if known != self._left:  # another process has written it meanwhile
+            self.close()
         if self._follower is None:
-            known = self._model.positions()
             old = {place for place in places - known.keys() if place[0] == self._topics.evidence}
             if old:
                 recent = OffsetSpec.for_timestamp(round(time.time() * 1000) - HISTORY_MS)
@@ -202,8 +206,19 @@ class Feed:
         self._model.write(events, letters, follower.positions, replayed)
 
 
-def refresh(settings: Settings, model: ReadModel, progress: Progress | None = None) -> str:
+def refresh(
+    settings: Settings,
+    model: ReadModel,
+    progress: Progress | None = None,
+    feed: Feed | None = None,
+) -> str:
     """Bring a read model up to date, or wait for the process that writes it.
+
+    Args:
+        settings: The configuration.
+        model: The read model.
+        progress: As of `Feed.catch_up`.
+        feed: Stays connected for the next time; by default one is made and closed here.
 
     Returns:
         An empty text; or in words, how far behind what another process writes is.
@@ -213,11 +228,12 @@ def refresh(settings: Settings, model: ReadModel, progress: Progress | None = No
         KafkaError: The broker refuses.
     """
     if model.acquire():
-        feed = Feed(settings, model)
+        reader = feed or Feed(settings, model)
         try:
-            feed.catch_up(progress)
+            reader.catch_up(progress)
         finally:
-            feed.close()
+            if feed is None:
+                reader.close()
             model.release()
         return ""
     return _await(settings, model)

@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka import KafkaError as ClientError
 
-from driftloop.errors import KafkaError, KafkaUnavailableError, MessageError
+from driftloop.errors import KafkaError, KafkaUnavailableError
 from driftloop.kafka import codes
 from driftloop.kafka.groups import group_members
 from driftloop.kafka.rights import denied, is_denial
-from driftloop.kafka.topics import partition_counts
 from driftloop.logs import client_logger
-from driftloop.messages import Command, decode
 from driftloop.settings import Settings
 from driftloop.trainer.tickets import Ticket, read_ticket
 
@@ -47,32 +45,6 @@ def waiting_tickets(settings: Settings, partitions: int) -> list[Ticket]:
     finally:
         consumer.close()
     return sorted(found, key=lambda one: one.place)
-
-
-def pinned_streams(settings: Settings) -> set[str]:
-    """Streams whose version a person has pinned, and not unpinned since.
-
-    Raises:
-        KafkaUnavailableError: No broker answers.
-    """
-    topic = settings.topics.commands
-    count = partition_counts(settings.kafka.client(), [topic]).get(topic, 0)
-    consumer = _consumer(settings)
-    pinned: set[str] = set()
-    try:
-        starts = [TopicPartition(topic, one, OFFSET_BEGINNING) for one in range(count)]
-        for message in _until_end(consumer, starts):
-            try:
-                event = decode(message.headers(), message.value())  # type: ignore[arg-type]
-            except MessageError:
-                continue
-            if isinstance(event, Command) and event.action == "pin":
-                pinned.add(event.stream)
-            elif isinstance(event, Command) and event.action == "unpin":
-                pinned.discard(event.stream)
-    finally:
-        consumer.close()
-    return pinned
 
 
 def _consumer(settings: Settings) -> Consumer:

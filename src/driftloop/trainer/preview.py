@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from driftloop.errors import KafkaError
+from driftloop.kafka.held import HeldVersions
 from driftloop.kafka.topics import partition_counts
 from driftloop.messages import RetrainRequested
 from driftloop.settings import Settings
-from driftloop.trainer.backlog import pinned_streams, waiting_tickets
+from driftloop.trainer.backlog import waiting_tickets
 from driftloop.trainer.budget import next_day_ms
 from driftloop.trainer.history import History
 from driftloop.trainer.queue import Choice, Entry, Turns, choose, evaluate
@@ -121,7 +122,19 @@ def preview(settings: Settings, now_ms: int) -> Preview:
         history.catch_up(range(counts[topics.trainings]), lambda: None)
     finally:
         history.close()
-    return arranged(settings, tickets, history, worth, pinned_streams(settings), now_ms)
+    return arranged(settings, tickets, history, worth, _pinned(settings), now_ms)
+
+
+def _pinned(settings: Settings) -> set[str]:
+    """Streams whose version a person has pinned, by commands that the monitor carries out."""
+    topics, verifier = settings.topics, settings.commands.verifier()
+    client = settings.kafka.client()
+    held = HeldVersions(client, topics.models, topics.commands, recent=0.0, verifier=verifier)
+    try:
+        held.catch_up()
+    finally:
+        held.close()
+    return set(held.pinned)
 
 
 def arranged(

@@ -9,13 +9,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
 from driftloop.cli.app import app
 from driftloop.errors import DriftloopError, KafkaUnavailableError
-from driftloop.models import ModelStore
+from driftloop.models import ModelStore, predict
 from driftloop.models.artifact import sha256
 from driftloop.settings import StoreSettings
 from tests.artifacts import artifact
@@ -137,6 +139,28 @@ def test_an_export_is_the_artifact_and_replaces_nothing(store: ModelStore, tmp_p
     single = tmp_path / "w.safetensors"
     assert run("export", "streams.a", "v2", "--to", str(single), "--offline").exit_code == 0
     assert single.read_bytes() == (target / "weights.safetensors").read_bytes()
+
+
+def test_an_onnx_export_is_a_graph_that_names_its_version(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    target = tmp_path / "out"
+    words = ("export", "streams.a", "v2", "--format", "onnx", "--offline", "--to")
+    ended = run(*words, str(target))
+    assert ended.exit_code == 0, ended.output
+    (file,) = target.iterdir()
+    assert file.name == "streams.a-v2.onnx"
+    session = onnxruntime.InferenceSession(file)
+    assert session.get_modelmeta().custom_metadata_map["version"] == "v2"
+    x, texts = np.array([[1.0, 2.0], [np.nan, 0.0]]), np.array([["x"], [""]], dtype=object)
+    (found,) = session.run(["prediction"], {"numeric": x, "categorical": texts})
+    (one,) = (one for one in store.versions("streams.a") if one.version == "v2")
+    model, _ = store.load_stored(one)
+    assert np.allclose(found, predict(model, x, [["x", None]]), rtol=1e-5)
+    single = tmp_path / "m.onnx"
+    assert run(*words, str(single)).exit_code == 0
+    assert single.read_bytes() == file.read_bytes()
+    assert run(*words, str(single)).exit_code == 2
 
 
 @pytest.mark.usefixtures("store")

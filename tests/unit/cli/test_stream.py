@@ -19,7 +19,7 @@ from driftloop.cli.stream import app as stream_app
 from driftloop.cli.streams import ratio
 from driftloop.messages import Action, Command, StreamStatus
 from driftloop.operator import Told
-from driftloop.operator.building import Known, of_parent
+from driftloop.operator.versions import Known, Sorted, of_parent
 from driftloop.readmodel import Queries
 from driftloop.settings import Settings, load_settings
 from tests.readmodel import fill, make, new_model
@@ -125,6 +125,15 @@ def test_a_rollback_that_has_nowhere_to_go_is_told_before_it_is_sent() -> None:
     assert "there are v2" in str(fault)
     assert not of_parent(Known({"v1", "v2"}, whole=True, newest=later))
     assert not of_parent(Known(set(), whole=False, newest=None))
+
+
+def test_streams_that_are_left_out_are_named_up_to_a_few() -> None:
+    assert Sorted(["a"], {}).note == ""
+    one = Sorted([], {"a": "v1 has no parent"}).note
+    assert one == "a stream is left out, with nothing to go back to: a (v1 has no parent)"
+    many = Sorted([], dict.fromkeys("abcdefg", "no version yet")).note
+    assert many.startswith("7 streams are left out, with nothing to go back to: a (no version yet)")
+    assert many.endswith("e (no version yet) and 2 more")
 
 
 def test_what_was_not_waited_for_is_told_as_sent() -> None:

@@ -16,6 +16,7 @@ from driftloop.detection.outputs import (
     StateChanged,
     VersionChanged,
 )
+from driftloop.detection.seen import Seen
 from driftloop.detection.stream import StreamTracker
 from driftloop.messages import ModelPublished, OffsetRange
 from driftloop.records import Columns
@@ -228,6 +229,20 @@ def test_a_command_carries_all_labelled_records_so_far() -> None:
     assert order.event_time == START + 39 * MINUTE
     (early,) = StreamTracker(STREAM, profile).control(command("retrain"))
     assert early.training == []
+
+
+def test_a_snapshot_of_a_release_that_remembered_ids_alone_goes_on() -> None:
+    tracker = StreamTracker(STREAM, make_profile())
+    earlier = dict(tracker.__dict__)
+    del earlier["commands"]
+    earlier["_commands"] = Seen()
+    earlier["_commands"].add("retrain")
+    resumed = StreamTracker.__new__(StreamTracker)
+    resumed.__setstate__(earlier)
+    assert not hasattr(resumed, "_commands")
+    assert resumed.control(command("retrain"))[0].standing.word == "again"
+    assert resumed.control(command("pin"))[0].standing.word == "new"
+    assert pickle.loads(pickle.dumps(resumed)).control(command("pin"))[0].standing.word == "again"  # noqa: S301
 
 
 def test_states_carry_the_counters() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import structlog
 
-from driftloop.detection.outputs import Clock, StateChanged
+from driftloop.detection.outputs import Clock, Counters, Ordered, StateChanged
 from driftloop.detection.stream import StreamTracker
 from driftloop.monitor import metrics
-from driftloop.monitor.items import Control, Life, Records, StreamName, Tracked
+from driftloop.monitor.decide import DecideLogic
+from driftloop.monitor.items import Control, Judged, Life, Records, StreamName, Tracked
 from driftloop.monitor.stateful import Snapshot
 from driftloop.monitor.test import TestLogic
 from driftloop.monitor.track import TrackLogic
@@ -80,6 +81,54 @@ def test_a_snapshot_that_cannot_be_read_begins_the_stream_anew() -> None:
         out, _ = logic.on_batch([records(), records()])
     assert [log["event"] for log in logs] == ["monitor.stream_failed"]
     assert frozen(outputs(out)) == frozen(play(PROFILE, ROWS).outputs)
+
+
+def standing(found: list[Any]) -> list[str]:
+    return [one.standing.word for one in outputs(found) if isinstance(one, Ordered)]
+
+
+def test_commands_are_known_after_a_failure_and_under_another_profile() -> None:
+    """Whatever else begins anew: none that is sent again is carried out twice."""
+
+    class Failing(TrackLogic):
+        def handle(self, state: StreamTracker, item: Any) -> tuple[list[Any], bool]:
+            if isinstance(item, Life):
+                raise ZeroDivisionError("unforeseen")
+            return super().handle(state, item)
+
+    pin = Control(NAME, command("pin"))
+    logic = Failing(SETTINGS, None)
+    with structlog.testing.capture_logs():
+        out, _ = logic.on_batch([records(), pin, Life(NAME, "silent"), pin])
+    assert standing(out) == ["new", "again"]
+    assert logic._state.counters.records == 0, "the rest began anew"
+    other = make_profile(training={"records": 77})
+    changed = TrackLogic(Settings(profiles={"default": other}), logic.snapshot())
+    with structlog.testing.capture_logs() as logs:
+        assert standing(changed.on_batch([pin])[0]) == ["again"]
+    assert [log["event"] for log in logs] == ["monitor.profile_changed"]
+    assert changed._state.profile == other
+
+
+def test_what_was_decided_on_is_known_under_another_profile() -> None:
+    order = Ordered(command("snooze"), [], 0, None, 5, Counters())
+    logic = DecideLogic(SETTINGS, None)
+    (first, *_), _ = logic.on_batch([Judged(NAME, order)])
+    assert first.outcome == "done"
+    other = make_profile(training={"records": 77})
+    changed = DecideLogic(Settings(profiles={"default": other}), logic.snapshot())
+    with structlog.testing.capture_logs():
+        (late, *_), _ = changed.on_batch([Judged(NAME, order)])
+    assert (late.outcome, late.command_id) == ("refused", first.command_id)
+    assert changed._state.state == "warming-up", "the rest began anew"
+
+
+def test_a_state_of_another_profile_that_cannot_be_read_is_told() -> None:
+    logic = TrackLogic(SETTINGS, Snapshot("another", b"no pickle"))
+    with structlog.testing.capture_logs() as logs:
+        out, _ = logic.on_batch([records(), Control(NAME, command("pin"))])
+    assert standing(out) == ["new"]
+    assert [log["event"] for log in logs] == ["monitor.profile_changed", "monitor.state_unreadable"]
 
 
 def test_a_topic_that_is_gone_takes_its_state_along() -> None:

@@ -90,6 +90,98 @@ def test_a_command_that_comes_again_changes_nothing_and_has_the_same_answer(
     assert of(again, StreamStatus)[0].dismissed == of(first, StreamStatus)[0].dismissed
 
 
+def given(count: int) -> Played:
+    """A stream that was given so many commands, a minute each; the first is a retrain."""
+    played = Played(make_profile())
+    played.records(make_stream(make_profile(), 1, 60))
+    played.control(command("retrain", id="0", issued_at=START))
+    for number in range(1, count):
+        at = START + number * MINUTE
+        played.control(command("snooze", id=str(number), issued_at=at))
+    return played
+
+
+def test_a_command_that_is_sent_again_after_many_others_is_refused_and_changes_nothing() -> None:
+    played = given(REMEMBERED + 1)
+    (first,) = [one for one in played.of(CommandAnswered) if one.command_id == "0"]
+    before = played.of(StreamStatus)[-1]
+    played.pickled()
+    played.control(command("retrain", id="0", issued_at=START))
+    late = played.of(CommandAnswered)[-1]
+    assert (late.command_id, late.outcome, late.led_to) == ("0", "refused", [])
+    assert late.id != first.id
+    assert "it was issued at 2023-11-14T22:13:20Z" in late.detail
+    assert "may have been carried out before; give it anew" in late.detail
+    after = played.of(StreamStatus)[-1]
+    assert (after.retrains, after.state) == (before.retrains, before.state) == (1, "snoozed")
+    assert "retrain refused: it was issued at" in after.detail
+    played.control(command("retrain", id="0", issued_at=START))
+    assert played.of(CommandAnswered)[-1].id == late.id
+    assert len(played.of(RetrainRequested)) == 1
+
+
+def test_a_command_that_is_given_anew_is_carried_out() -> None:
+    played = given(REMEMBERED + 1)
+    played.control(command("retrain", id="anew", issued_at=START + DAY))
+    assert played.of(CommandAnswered)[-1].outcome == "accepted"
+
+
+def test_of_those_that_are_remembered_the_answer_comes_again() -> None:
+    """Also of one by a clock that was ahead, which is remembered longer than it came."""
+    played = given(2)
+    ahead = command("pin", id="ahead", issued_at=START + DAY)
+    played.control(ahead)
+    first = played.of(CommandAnswered)[-1]
+    for number in range(2 * REMEMBERED):
+        played.control(command("snooze", id=f"s{number}", issued_at=START + number * MINUTE))
+    played.control(ahead)
+    assert played.of(CommandAnswered)[-1] == first
+
+
+def test_a_reset_that_comes_again_begins_nothing_anew() -> None:
+    played = given(1)
+    reset = command("reset-reference", id="reset", issued_at=START + 1)
+    played.control(reset)
+    for number in range(REMEMBERED + 1):
+        played.control(command("snooze", id=f"s{number}", issued_at=START + (2 + number) * MINUTE))
+    played.control(reset)
+    (first, late) = [
+        one for one in played.outputs if isinstance(one, Ordered) and one.command == reset
+    ]
+    assert (first.resets, late.resets) == (True, False)
+
+
+def test_an_answer_that_is_lost_with_its_state_is_not_made_up() -> None:
+    """As under another profile: the decider begins anew, and knows the command all the same."""
+    before, played = given(2).states, Played(make_profile())
+    played.states[2].inherit(before[2])
+    played.states = (before[0], *played.states[1:])
+    played.control(command("retrain", id="0", issued_at=START))
+    late = played.of(CommandAnswered)[-1]
+    assert late.outcome == "refused"
+    assert "given before, and its answer is not remembered" in late.detail
+    assert not played.of(RetrainRequested)
+
+
+def test_a_command_that_the_tracker_alone_knows_is_decided_on() -> None:
+    """As after a crash between the two: none is lost, and its request has the id it would have."""
+    first, played = given(1), Played(make_profile())
+    played.states = (first.states[0], *played.states[1:])
+    played.control(command("retrain", id="0", issued_at=START))
+    assert played.of(CommandAnswered)[-1].outcome == "accepted"
+    assert played.of(RetrainRequested)[0].id == first.of(RetrainRequested)[0].id
+
+
+def test_a_snapshot_of_a_release_that_remembered_answers_alone_goes_on() -> None:
+    desk = given(2).states[2]._desk
+    earlier = {name: value for name, value in desk.__dict__.items() if name != "memory"}
+    resumed = type(desk).__new__(type(desk))
+    resumed.__setstate__(earlier)
+    (again,) = resumed.take(order("retrain", id="0")).events
+    assert again == desk._answers["0"]
+    assert resumed.take(order("pin", id="new", issued_at=START)).detail.startswith("v1 pinned")
+
+
 def test_the_memory_of_commands_is_bounded() -> None:
     state = decider()
     for number in range(3 * REMEMBERED):

@@ -367,6 +367,20 @@ class TestCommands:
         assert ask.commands(who="bob") == []
         assert ask.commands(since=START + 1) == []
 
+    def test_a_command_that_is_sent_again_and_refused_stays_what_came_of_it(
+        self, model: ReadModel, ask: Queries
+    ) -> None:
+        fill(
+            model,
+            [
+                make(Command, id="c"),
+                make(CommandAnswered, command_id="c", led_to=["r1"], detail="asked"),
+                make(CommandAnswered, id="late", command_id="c", outcome="refused", detail="old"),
+            ],
+        )
+        (one,) = ask.commands()
+        assert (one.outcome, one.detail) == ("accepted", "asked")
+
     @pytest.mark.parametrize(
         ("ended", "came", "words"),
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -60,6 +61,7 @@ def _form(
     *,
     faults: list[str] | None = None,
     commands: list[Command] | None = None,
+    notes: Sequence[str] = (),
 ) -> Response:
     title, does = ACTIONS.get(order.action, (order.action, ""))
     row = shared.queries.stream(order.stream) if order.stream else None
@@ -81,6 +83,7 @@ def _form(
         current=current,
         faults=faults or [],
         commands=commands or [],
+        notes=notes,
         shown=SHOWN,
         fragment="hx-request" in request.headers,
     )
@@ -100,13 +103,14 @@ def give(request: Request, shared: Shared) -> Response:
         until=field(request, "until"),
         why=field(request, "why"),
     )
+    notes: list[str] = []
     try:
-        commands = build(shared.settings, order, visitor.name)
+        commands = build(shared.settings, order, visitor.name, notes.append)
         if not commands or len(commands) > MOST_TARGETS:
             rule = f"1 to {MOST_TARGETS:,} streams, got {len(commands):,}"
             return _form(request, shared, order, faults=[rule])
         if order.many and field(request, "confirmed") != str(len(commands)):
-            return _form(request, shared, order, commands=commands)
+            return _form(request, shared, order, commands=commands, notes=notes)
         send(shared.settings, commands)
     except SettingsError as error:
         return _form(
