@@ -7,6 +7,7 @@ import numpy as np
 from driftloop.detection.outputs import LossWindow
 from driftloop.detection.reference import LossReference
 from driftloop.messages import Ground
+from driftloop.policy.cost import RetrainCost
 from driftloop.policy.grounds import ground, number, seed_of
 from driftloop.policy.tested import Tested
 from driftloop.records.columns import Floats
@@ -27,12 +28,16 @@ CONFIRMING_RECORDS = 5000
 class LossJudge:
     """References and accumulated evidence of the losses of one model version.
 
+    Args:
+        profile: Of the stream.
+        price: What its retrains cost, which outlives the version.
+
     Attributes:
         mean: Mean loss of the version's first window, or None.
         accumulated: Loss that a newer model would have saved.
     """
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, price: RetrainCost | None = None) -> None:
         window = profile.window
         bound = (
             REFERENCE_RECORDS
@@ -40,6 +45,7 @@ class LossJudge:
             else REFERENCE_WINDOWS * window.records
         )
         self.policy = profile.policy
+        self._price = price or RetrainCost(profile.policy)
         own = next((one for one in self._voters() if one.name == "loss"), None)
         params = {} if own is None else own.params
         self._floor = None if own is None else own.effect
@@ -79,6 +85,8 @@ class LossJudge:
         rejected = {"test": significant, "accumulate": enough}.get(
             policy.mode, significant and enough
         )
+        detail = result.reason or f"{policy.mode}: mean loss saved a record is the effect"
+        rests = "" if by_test else self._price.words
         tested.results.append(
             Ground(
                 criterion="reducible",
@@ -91,7 +99,7 @@ class LossJudge:
                 n=len(judged),
                 n_effective=number(result.n_effective),
                 window=window.ranges,
-                detail=result.reason or f"{policy.mode}: mean loss saved a record is the effect",
+                detail="; ".join(part for part in (detail, rests) if part),
             )
         )
         tested.metrics["corrected_loss"] = float(corrected.mean())
@@ -117,7 +125,7 @@ class LossJudge:
     @property
     def cost(self) -> float:
         """Cost of a retrain in units of loss."""
-        fixed = self.policy.fixed_cost
+        fixed = self._price.in_loss
         return self.policy.cost * (self.mean or 0.0) if fixed is None else fixed
 
     def mlma(self, window: LossWindow, tested: Tested, level: float, *, decides: bool) -> None:
