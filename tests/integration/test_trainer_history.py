@@ -226,3 +226,30 @@ def test_what_an_open_transaction_holds_back_is_read_by_the_next_start(
     producer.commit_transaction(10)
     history, _ = _read(rig, home)
     assert (history.read, two.id in history.finished) == (1, True)
+
+
+def test_an_event_that_could_not_be_taken_up_is_not_noted_as_read(
+    rig: TrainerRig, tmp_path: Path
+) -> None:
+    requests = [request(f"{i:032x}", "streams.a") for i in range(3)]
+    _write(rig, [finished(one) for one in requests])
+    topics, worth = rig.settings.topics, Worth(rig.settings)
+
+    def stumble(event: Event) -> None:
+        if event.id == f"finished-{requests[1].id}":
+            raise ZeroDivisionError("unforeseen")
+
+    notes = Notes(tmp_path / "other", worth)
+    history = History(
+        rig.client,
+        topics.models,
+        topics.trainings,
+        partitions=2,
+        listeners=[stumble],
+        notes=notes,
+    )
+    with pytest.raises(ZeroDivisionError):
+        history.catch_up([0, 1], lambda: None)
+    history.close()
+    assert not notes.file.exists()
+    assert _read(rig, tmp_path / "other")[0].read == 3

@@ -152,7 +152,7 @@ class History:
             targets, timeout=timeout, check=check, because=because
         ):
             self._take(message)
-        if not self._begun:
+        if self._notes is not None and not self._begun:
             self._begun = True
             _log.info("trainer.history_read", outcomes=self.read, known=len(self.finished))
         due = time.monotonic() > self._noted_at + NOTED_SECONDS

@@ -14,13 +14,16 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from driftloop import __version__
 from driftloop.messages import CandidateTrained
 from driftloop.trainer.ids import OutcomeIds, Place
 from driftloop.trainer.worth import Worth, WorthNotes
 
 FILE = "trainer-history.bin"
 
-_VERSION = 1
+_VERSION = f"1 {__version__}"
+"""Another release may understand events that this one passes over."""
+
 _DIGEST = 16
 
 _log = structlog.get_logger(__name__)
@@ -39,7 +42,7 @@ class Read(msgspec.Struct, kw_only=True):
         places: Version, URI and digest of the newest artifacts of each stream.
         judged: The version of each stream that the ledger judged last.
         worth: What the ledger and budgets have of it.
-        version: Of this form.
+        version: Of this form and release.
     """
 
     topic_id: str
@@ -51,7 +54,7 @@ class Read(msgspec.Struct, kw_only=True):
     places: dict[str, list[tuple[str, str, str]]]
     judged: dict[str, str]
     worth: WorthNotes
-    version: int = _VERSION
+    version: str = _VERSION
 
     @property
     def finished(self) -> OutcomeIds:

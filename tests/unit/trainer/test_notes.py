@@ -136,7 +136,7 @@ def test_a_file_that_was_changed_or_cut_counts_for_nothing(tmp_path: Path) -> No
         assert notes.load() is None
         notes.file.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
         assert notes.load() is None
-    notes.save(read_of(notes.worth, version=99))
+    notes.save(read_of(notes.worth, version="1 0.0.1"))
     assert notes.load() is None
 
 
