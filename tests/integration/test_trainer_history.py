@@ -19,8 +19,8 @@ from driftloop.trainer.history import History
 from driftloop.trainer.notes import FILE, Notes
 from driftloop.trainer.worth import Worth
 from tests.integration.trainer_rig import TrainerRig, wait_until
+from tests.unit.trainer.outcomes import candidate, events
 from tests.unit.trainer.requests import finished, judged, request
-from tests.unit.trainer.test_notes import candidate, events
 
 NOW = round(time.time() * 1000)
 """Budgets keep what was spent today, by the wall clock."""
