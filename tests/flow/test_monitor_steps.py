@@ -222,7 +222,7 @@ def test_seconds_that_were_measured_are_there_after_a_restart(tmp_path: Path) ->
     stream, rows = STREAMS[0], rows_of(STREAMS[0])
     outcomes = [
         TrainingFinished(
-            id=f"t{i}", stream=stream, profile="default", request_id=f"r{i}", outcome="rejected",
+            id=f"t{i}", stream=stream, profile="default", request_id=f"r{i}", outcome="failed",
             cost=Cost(seconds=seconds, records=50, device="cpu"), finished_at=0,
         )
         for i, seconds in enumerate((3.0, 5.0))

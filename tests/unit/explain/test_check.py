@@ -362,7 +362,7 @@ def test_a_cost_that_follows_measured_seconds_comes_out_the_same() -> None:
 
     def answer(request: RetrainRequested, _offset: int) -> TrainingFinished:
         cost = Cost(seconds=float(next(took)), records=200, device="cpu")
-        return _finished(request, cost=cost)
+        return _finished(request, "failed", cost=cost)
 
     run = Run(profile_of(policy=policy), messages(1200), answer=answer).play()
     thresholds = [one.grounds[0].threshold for one in run.requests]
