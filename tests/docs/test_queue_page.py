@@ -36,5 +36,5 @@ def test_modules_that_it_names_are_there() -> None:
     folder = Path(ledger.__file__).parent
     (line,) = [one for one in PAGE.splitlines() if "The code is in" in one]
     named = re.findall(r"`(\w+\.py)`", line)
-    assert len(named) == 6
+    assert len(named) == 8
     assert all((folder / one).is_file() for one in named)

@@ -14,7 +14,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, cluster_main, run_main
 
-from driftloop.messages import Event, RetrainRequested, StreamStatus
+from driftloop.messages import Cost, Event, RetrainRequested, StreamStatus, TrainingFinished
 from driftloop.monitor.decide import DecideLogic
 from driftloop.monitor.fleet import is_for_fleet
 from driftloop.monitor.items import Control, Life, Records, StreamName, TrackItem
@@ -212,3 +212,38 @@ def test_a_deleted_topic_retires_its_stream_and_one_made_anew_starts_afresh() ->
         before, after = statuses[:last], statuses[last + 1 :]
         assert before
         assert [s.windows for s in before] == [s.windows for s in after]
+
+
+def test_seconds_that_were_measured_are_there_after_a_restart(tmp_path: Path) -> None:
+    """Aborted behind two outcomes, the cost is the one that the pure code has."""
+    price = {"gpu_second": 1.0, "seconds": 50.0, "loss": 1.0, "measured": True}
+    profile = make_profile(policy=Policy(min_records=20, price=price))
+    settings = Settings(profiles={"default": profile})
+    stream, rows = STREAMS[0], rows_of(STREAMS[0])
+    outcomes = [
+        TrainingFinished(
+            id=f"t{i}", stream=stream, profile="default", request_id=f"r{i}", outcome="failed",
+            cost=Cost(seconds=seconds, records=50, device="cpu"), finished_at=0,
+        )
+        for i, seconds in enumerate((3.0, 5.0))
+    ]  # fmt: skip
+    source: list[Any] = [(stream, Control(name_of(stream), one)) for one in outcomes]
+    played = Played(profile, stream)
+    for one in outcomes:
+        played.control(one)
+    for start in range(0, 200, BATCH):
+        part = rows.select(slice(start, start + BATCH))
+        source.append((stream, Records(name_of(stream), part, 1, 0)))
+        played.records(part)
+    source.insert(4, TestingSource.ABORT())
+    init_db_dir(tmp_path, 1)
+    recovery = RecoveryConfig(str(tmp_path))
+    out: list[tuple[str, Event]] = []
+    for _ in range(2):
+        flow = flow_of(source, out, settings)
+        run_main(flow, epoch_interval=timedelta(0), recovery_config=recovery)
+    assert {event.id: frozen(event) for _, event in out} == {
+        event.id: frozen(event) for event in played.events
+    }
+    thresholds = {one.threshold for one in played.of(StreamStatus)} - {None}
+    assert thresholds == {5.0}

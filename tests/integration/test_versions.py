@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 import pytest
@@ -17,9 +18,11 @@ from driftloop.messages import (
     Command,
     ModelPublished,
     RetrainJudged,
+    RetrainRequested,
     TrainingFinished,
     VersionOrdered,
 )
+from driftloop.policy.cost import NEWEST
 from tests.integration.loop_rig import LoopRig, of, same, spoilt
 from tests.integration.monitor_rig import MARGIN
 
@@ -238,3 +241,23 @@ def test_a_person_goes_back_and_pins(make: Make) -> None:
         lambda: "v0" in getattr(loop.tail.status(loop.stream), "detail", ""), "the status of it"
     )
     assert [one.who for one in loop.of(VersionOrdered)] == ["ada"] * 3
+
+
+def test_what_trainings_took_is_what_the_policy_asks_for_the_next(make: Make) -> None:
+    """By the seconds that the trainer tells, of every training that came before."""
+    price = "price = { gpu_second = 1.0, seconds = 1e-6, loss = 1.0, measured = true }"
+    loop = Loop(make(training="watch = false", policy=f'kind = "reducible"\n{price}'))
+    slope, asked = 4.0, 0
+    while asked < 4:
+        loop.feed_until(lambda asked=asked: len(loop.of(RetrainRequested)) > asked, slope)
+        asked, slope = len(loop.of(RetrainRequested)), -slope
+        loop.until(lambda asked=asked: len(loop.of(TrainingFinished)) >= asked, "its outcome")
+    took = [1e-6]
+    by_request = {one.request_id: one for one in loop.of(TrainingFinished)}
+    for request in loop.of(RetrainRequested)[:4]:
+        for ground in request.grounds:
+            if ground.criterion == "reducible":
+                taken = f"a retrain takes {median_low(took[-NEWEST:]):.4g} s ("
+                assert taken in ground.detail
+        took.append(by_request[request.id].cost.seconds)
+    assert median_low(took[-NEWEST:]) > 1e-6  # not the expected any more

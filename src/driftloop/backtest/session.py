@@ -91,6 +91,7 @@ def backtest(
         season=season,
         warmup_share=0.0 if given else WARMUP_SHARE,
     )
+    notes += _measured(plan)
     keep = Keep(options.keep) if options.keep else None
     done: list[StreamOutcome] = []
     failures: list[Failure] = []
@@ -178,6 +179,20 @@ def _prepared(source: Source, options: Options, notes: list[str]) -> tuple[Profi
         profile = profile.model_copy(update={"training": training})
     source.profile = profile
     return profile, options.season or _season(profile, columns.ts)
+
+
+def _measured(plan: Plan) -> list[str]:
+    """What a policy whose cost is measured rests on, where there is one."""
+    prices = [one.policy.price for one in plan.profiles.values()]
+    if not any(price is not None and price.measured for price in prices):
+        return []
+    if plan.recorded:
+        return ["nothing is trained: a retrain costs what price.seconds says"]
+    told = (
+        "price.measured: retrains cost what they take on this machine, where many models are "
+        "trained together; another run may decide otherwise"
+    )
+    return [told]
 
 
 def _learn_warmup(source: Source, done: Sequence[StreamOutcome]) -> None:

@@ -70,7 +70,8 @@ def summarise(
     the mean paired difference, with the interval of `driftloop.backtest.intervals`: by streams
     from ten streams on, else by blocks of consecutive records. A stream that one of the policies
     lacks, or has with another number of records, is left out of all, and named in the failures.
-    The money of a policy is price of a retrain x retrains + value of loss x sum of its losses.
+    The money of a policy is price of a retrain x retrains + value of loss x sum of its losses; with
+    ``price.measured`` the seconds of its retrains are those that they took.
 
     Args:
         runs: Every policy.
@@ -157,7 +158,9 @@ class _Comparison:
         saved = self._saved(run)
         cost = None
         if price is not None and records:
-            cost = price.gpu_second * price.seconds * retrains + price.loss * total
+            took = sum(stream.seconds for stream in streams)
+            seconds = took if price.measured else price.seconds * retrains
+            cost = price.gpu_second * seconds + price.loss * total
         known = drifts is not None
         return PolicyScore(
             name=run.name,

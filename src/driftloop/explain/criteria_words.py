@@ -6,6 +6,7 @@ from driftloop.criteria import describe
 from driftloop.explain.model import CriterionFound
 from driftloop.messages import Ground
 from driftloop.plots.figures import loss_name
+from driftloop.policy.cost import TAKES
 
 
 def criteria_found(grounds: list[Ground], loss: str) -> list[CriterionFound]:
@@ -90,6 +91,9 @@ def _reducible(ground: Ground, loss: str) -> str:
         f"{saved}, {_number(ground.statistic)} since the version began or the last retrain that "
         f"saved nothing: {over} than a retrain costs, {_number(ground.threshold)}"
     )
+    seconds = ground.detail.partition(f"; {TAKES}")[2]
+    if seconds:
+        text += f", as one takes {seconds}"
     return f"{text}; {p_text(ground.p_value)}." if mode == "both" else f"{text}."
 
 

@@ -91,6 +91,11 @@ def _reducible(policy: Policy, loss: str) -> str:
         if policy.fixed_cost is not None
         else f"{policy.cost:g} records' worth of the version's {loss_name(loss)}"
     )
+    if policy.price is not None and policy.price.measured:
+        cost += (
+            f" for the {policy.price.seconds:g} s of training that are expected; by what the "
+            "stream's newest trainings took, once there are any"
+        )
     learns = "Policy reducible: a second learner corrects the model's predictions as labels come."
     if policy.mode == "accumulate":
         return (

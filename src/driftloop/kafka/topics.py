@@ -9,7 +9,11 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    NewTopic,
+    TopicDescription,
+)
 
 from driftloop.errors import KafkaError, KafkaUnavailableError
 from driftloop.kafka import codes
@@ -132,19 +136,39 @@ def partition_counts(
     return _counts(_admin(client), names, timeout)
 
 
+def topic_ids(
+    client: Mapping[str, Any], names: Sequence[str], *, timeout: float = 10.0
+) -> dict[str, str]:
+    """Id of each topic that exists, empty of a broker that gives none; one made anew has another.
+
+    Raises:
+        KafkaUnavailableError: No broker answers in time.
+        KafkaError: The broker refuses.
+    """
+    described = _described(_admin(client), names, timeout)
+    return {name: str(one.topic_id or "") for name, one in described.items()}
+
+
 def _admin(client: Mapping[str, Any]) -> AdminClient:
     # What fails is raised; the client's own lines about it repeat endlessly.
     return AdminClient({"log_level": 2, **client})
 
 
 def _counts(admin: AdminClient, names: Sequence[str], timeout: float) -> dict[str, int]:
+    described = _described(admin, names, timeout)
+    return {name: len(one.partitions) for name, one in described.items()}
+
+
+def _described(
+    admin: AdminClient, names: Sequence[str], timeout: float
+) -> dict[str, TopicDescription]:
     if not names:
         return {}
-    counts = {}
+    found = {}
     futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=timeout)
     for name, future in futures.items():
         try:
-            counts[name] = len(future.result(timeout + 1).partitions)
+            found[name] = future.result(timeout + 1)
         except KafkaException as error:
             code = error.args[0].code()
             if code == ClientError.UNKNOWN_TOPIC_OR_PART:
@@ -155,7 +179,7 @@ def _counts(admin: AdminClient, names: Sequence[str], timeout: float) -> dict[st
                     "imply it)"
                 ) from error
             raise _translated(error, f"topic {name} cannot be looked at") from error
-    return counts
+    return found
 
 
 def _translated(error: KafkaException, what: str) -> KafkaError:

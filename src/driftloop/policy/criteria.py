@@ -13,6 +13,7 @@ from driftloop.detection.outputs import (
     VersionChanged,
 )
 from driftloop.messages import Ground, TrainingFinished
+from driftloop.policy.cost import RetrainCost
 from driftloop.policy.grounds import family_of_signal
 from driftloop.policy.losses import LossJudge
 from driftloop.policy.standing import Panel, Standing
@@ -25,14 +26,18 @@ from driftloop.statistics.levels import alpha_for_span
 
 
 class StreamTester:
-    """References and accumulated evidence of one stream's current model version."""
+    """References and accumulated evidence of one stream's current model version.
+
+    What its retrains cost is kept over versions, and whatever begins references anew.
+    """
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
+        self._price = RetrainCost(profile.policy)
         self._restart()
 
     def _restart(self) -> None:
-        self._losses = LossJudge(self.profile)
+        self._losses = LossJudge(self.profile, self._price)
         self._panel = Panel(self.profile)
         self._alarms: list[Alarm] = []
         self._labelled = False
@@ -42,8 +47,10 @@ class StreamTester:
         if isinstance(output, VersionChanged) or (isinstance(output, Ordered) and output.resets):
             self._restart()
             return output
-        if isinstance(output, TrainingFinished) and output.outcome == "rejected":
-            self._losses.forget_saving()
+        if isinstance(output, TrainingFinished):
+            self._price.take(output)
+            if output.outcome == "rejected":
+                self._losses.forget_saving()
         if isinstance(output, Alarm) and self.profile.policy.kind == "detector":
             if output.detector == self.profile.policy.detector.name:
                 self._alarms.append(output)

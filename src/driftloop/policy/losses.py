@@ -7,6 +7,7 @@ import numpy as np
 from driftloop.detection.outputs import LossWindow
 from driftloop.detection.reference import LossReference
 from driftloop.messages import Ground
+from driftloop.policy.cost import RetrainCost
 from driftloop.policy.grounds import ground, number, seed_of
 from driftloop.policy.tested import Tested
 from driftloop.records.columns import Floats
@@ -27,12 +28,16 @@ CONFIRMING_RECORDS = 5000
 class LossJudge:
     """References and accumulated evidence of the losses of one model version.
 
+    Args:
+        profile: Of the stream.
+        price: What its retrains cost, which outlives the version.
+
     Attributes:
         mean: Mean loss of the version's first window, or None.
         accumulated: Loss that a newer model would have saved.
     """
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, price: RetrainCost | None = None) -> None:
         window = profile.window
         bound = (
             REFERENCE_RECORDS
@@ -41,6 +46,7 @@ class LossJudge:
         )
         self.policy = profile.policy
         self._least_records = profile.training.min_records
+        self._price = price or RetrainCost(profile.policy)
         own = next((one for one in self._voters() if one.name == "loss"), None)
         params = {} if own is None else own.params
         self._floor = None if own is None else own.effect
@@ -83,6 +89,9 @@ class LossJudge:
         rejected = {"test": significant, "accumulate": enough}.get(
             policy.mode, significant and enough
         )
+        detail = result.reason or f"{policy.mode}: mean loss saved a record is the effect"
+        began = self._began(window) if rejected else ""
+        rests = "" if by_test else self._price.words
         tested.results.append(
             Ground(
                 criterion="reducible",
@@ -95,7 +104,7 @@ class LossJudge:
                 n=len(judged),
                 n_effective=number(result.n_effective),
                 window=window.ranges,
-                detail=result.reason or self._words(window, rejected=rejected),
+                detail="; ".join(part for part in (detail, began, rests) if part),
             )
         )
         tested.metrics["corrected_loss"] = float(corrected.mean())
@@ -120,14 +129,14 @@ class LossJudge:
         least = max(self._least_records, self._since) / max(window.labelled, 1)
         return min(1.0, max(self.policy.min_window, least))
 
-    def _words(self, window: LossWindow, *, rejected: bool) -> str:
-        words = f"{self.policy.mode}: mean loss saved a record is the effect"
+    def _began(self, window: LossWindow) -> str:
+        """Where the change began, in words; empty where the whole window is trained on."""
         recent = self._recent(window)
-        if not rejected or recent == 1.0:
-            return words
+        if recent == 1.0:
+            return ""
         return (
-            f"{words}; the saving began {self._since:,} labelled records ago: trained on the "
-            f"newest {recent:.0%} of the training window"
+            f"the saving began {self._since:,} labelled records ago: trained on the newest "
+            f"{recent:.0%} of the training window"
         )
 
     def _confirming(self, d: Floats) -> Floats:
@@ -141,7 +150,7 @@ class LossJudge:
     @property
     def cost(self) -> float:
         """Cost of a retrain in units of loss."""
-        fixed = self.policy.fixed_cost
+        fixed = self._price.in_loss
         return self.policy.cost * (self.mean or 0.0) if fixed is None else fixed
 
     def mlma(self, window: LossWindow, tested: Tested, level: float, *, decides: bool) -> None:

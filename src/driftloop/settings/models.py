@@ -257,7 +257,8 @@ class Settings(BaseSettings):
     """The whole configuration. `DRIFTLOOP_KAFKA__BOOTSTRAP_SERVERS=…` overrides a key.
 
     Attributes:
-        home: Folder for what a run leaves: heartbeats, the local Kafka, the demo.
+        home: Folder for what a run leaves: heartbeats, the trainer's notes of outcomes, the local
+            Kafka, the demo.
         kafka: How to reach Kafka.
         topics: Driftloop's own topics.
         commands: Signatures of commands.

@@ -127,18 +127,30 @@ class Price(Section):
 
     Attributes:
         gpu_second: Price of a second of training.
-        seconds: Seconds that a retrain takes.
+        seconds: Seconds that a retrain takes; with `measured` what is expected before any was
+            measured.
         loss: Value of one unit of loss on one record.
+        measured: Whether the cost follows what the stream's own trainings took: the median of the
+            newest 5, of which `seconds` are the first, whatever came of them.
     """
 
     gpu_second: float = Field(gt=0)
     seconds: float = Field(gt=0)
     loss: float = Field(gt=0)
+    measured: bool = False
 
     @property
     def cost_loss(self) -> float:
-        """Cost of a retrain in units of loss."""
-        return self.gpu_second * self.seconds / self.loss
+        """Cost of a retrain in units of loss, as it is expected."""
+        return self.cost_of(self.seconds)
+
+    def cost_of(self, seconds: float) -> float:
+        """Cost of a retrain that takes so many seconds, in units of loss.
+
+        >>> Price(gpu_second=0.01, seconds=30, loss=0.5).cost_of(50)
+        1.0
+        """
+        return self.gpu_second * seconds / self.loss
 
 
 class Policy(Section):
@@ -160,7 +172,8 @@ class Policy(Section):
         alpha_per_year: Tests are levelled so that a stream without drift is retrained needlessly
             at most this often a year, in expectation.
         tolerance: Rise of the mean loss that is accepted. With `price` or `cost_loss` and
-            `every_records`, at least what a retrain costs a record until the next scheduled one.
+            `every_records`, at least what a retrain costs a record until the next scheduled one; by
+            the expected seconds, also where the price is measured.
         cooldown: Event time after a retrain request in which no other follows.
         outcome_timeout: Event time after which a request without an outcome no longer holds back
             the next one.
@@ -263,7 +276,10 @@ class Policy(Section):
 
     @property
     def fixed_cost(self) -> float | None:
-        """Cost of a retrain in units of loss, where it does not depend on the stream's losses."""
+        """Cost of a retrain in units of loss, where it does not depend on the stream's losses.
+
+        With ``price.measured`` the expected one; `driftloop.policy.cost` has the one in force.
+        """
         return self.price.cost_loss if self.price is not None else self.cost_loss
 
     @property
@@ -272,7 +288,8 @@ class Policy(Section):
 
         A rise of δ costs ``δ * every_records`` until the next scheduled retrain, so one below
         ``fixed_cost / every_records`` costs less than a retrain does. `tolerance` where one of the
-        two is not set, or where it is larger.
+        two is not set, or where it is larger. It is part of the hypothesis that is tested, which
+        may not change while evidence is gathered: so it never follows measured seconds.
 
         >>> Policy(kind="mlma", cost_loss=50.0, every_records=1000).effective_tolerance
         0.05

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from driftloop.settings.models import TrainerBudget
 
 DAY_MS = 86_400_000
@@ -35,6 +37,19 @@ class Budget:
         """A training took so long, and ended at `at_ms`."""
         key = (profile, at_ms // DAY_MS)
         self._spent[key] = self._spent.get(key, 0.0) + max(seconds, 0.0)
+
+    def forget(self, now_ms: int) -> None:
+        """Drop days that are over; yesterday stays, for clocks differ."""
+        yesterday = now_ms // DAY_MS - 1
+        self._spent = {key: one for key, one in self._spent.items() if key[1] >= yesterday}
+
+    def dump(self) -> list[tuple[str, int, float]]:
+        """Profile, day and seconds, for `load`."""
+        return [(*key, seconds) for key, seconds in self._spent.items()]
+
+    def load(self, spent: Iterable[tuple[str, int, float]]) -> None:
+        """Take up what `dump` gave, instead of what is known."""
+        self._spent = {(profile, day): seconds for profile, day, seconds in spent}
 
     def spent(self, profile: str, now_ms: int) -> float:
         """Seconds of the UTC day that `now_ms` lies in."""

@@ -1,23 +1,23 @@
-"""What was published and finished before: read back from Kafka, partition by partition."""
+"""What was published and finished before: read back from Kafka, partition by partition.
+
+A request may come again as long as the records and commands are kept that led to it: a monitor that
+lost its state decides on them anew, with the ids of then. So an id that has an outcome is known for
+as long as the topic keeps the outcome, in few bytes; and as that is a year, what was read is noted
+in a file, from which the next start reads on (see `driftloop.trainer.notes`).
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import structlog
-from confluent_kafka import (
-    IsolationLevel,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import IsolationLevel, Message
 
-from driftloop.errors import KafkaUnavailableError, MessageError
-from driftloop.kafka import codes
+from driftloop.errors import MessageError
 from driftloop.kafka.follower import Follower
-from driftloop.kafka.topics import partition_counts
+from driftloop.kafka.topics import topic_ids
 from driftloop.messages import (
     CandidateTrained,
     Event,
@@ -27,12 +27,21 @@ from driftloop.messages import (
     TrainingFinished,
     decode,
 )
+from driftloop.trainer.ends import Ends
+from driftloop.trainer.ids import NOWHERE, OutcomeIds
+from driftloop.trainer.ids import Place as Offset
+from driftloop.trainer.notes import Notes, Read
 
+_GROUP = "driftloop-trainer-history"
 _log = structlog.get_logger(__name__)
 
 Partition = tuple[str, int]
 LATEST_PLACES = 64
 """Versions of a stream whose artifacts are remembered."""
+
+NOTED_MESSAGES = 5000
+NOTED_SECONDS = 600.0
+"""Notes are written once so many messages were read, or so long after the last ones."""
 
 
 class Place(NamedTuple):
@@ -69,6 +78,8 @@ class History:
         trainings: Name of the topic of outcomes.
         partitions: Of the topic of outcomes, from which to follow those of other trainers.
         listeners: Told of each event of the topic of outcomes, once.
+        notes: Where what was read is noted; its `worth` is told of each event as listeners are.
+            None reads all at each start.
 
     Attributes:
         current: Newest version of each stream.
@@ -76,6 +87,7 @@ class History:
         candidates: The candidate of each stream that has one on trial.
         places: Where the newest versions of each stream lie.
         judged: The version of each stream that the ledger judged last.
+        read: Messages of the topic of outcomes that were read, without those that were noted.
     """
 
     def __init__(
@@ -86,18 +98,25 @@ class History:
         *,
         partitions: int = 0,
         listeners: Sequence[Callable[[Event], None]] = (),
+        notes: Notes | None = None,
     ) -> None:
         self.current: dict[str, Current] = {}
-        self.finished: set[str] = set()
+        self.finished = OutcomeIds()
         self.candidates: dict[str, CandidateTrained] = {}
         self.places: dict[str, dict[str, Place]] = {}
         self.judged: dict[str, str] = {}
         self._models, self._trainings = models, trainings
         self._elsewhere = [(trainings, partition) for partition in range(partitions)]
-        self._listeners = listeners
+        self.read = 0
+        self._begun = False
+        self._notes = notes
+        self._listeners = [*listeners, *([notes.worth.take] if notes else [])]
+        self._topic_id = ""  # once it is known
+        self._unnoted = 0
+        self._noted_at = time.monotonic()
         self._client = dict(client)
-        self._admin: AdminClient | None = None
-        self._follower = Follower(client, "driftloop-trainer-history")
+        self._ends = Ends(client)
+        self._follower = Follower(client, _GROUP)
 
     def catch_up(
         self, partitions: Iterable[int], check: Callable[[], None], *, timeout: float = 60.0
@@ -116,6 +135,8 @@ class History:
         Raises:
             KafkaUnavailableError: No broker answers, or a transaction stays open.
         """
+        if self._notes is not None and not self._topic_id:
+            self._resume(self._notes, timeout)
         wanted = [
             (topic, partition)
             for partition in sorted(set(partitions))
@@ -123,14 +144,78 @@ class History:
         ]
         elsewhere = [place for place in self._elsewhere if place not in wanted]
         targets = {
-            **self._ends(wanted, timeout, IsolationLevel.READ_UNCOMMITTED),
-            **self._ends(elsewhere, timeout, IsolationLevel.READ_COMMITTED),
+            **self._ends.latest(wanted, timeout, IsolationLevel.READ_UNCOMMITTED),
+            **self._ends.latest(elsewhere, timeout, IsolationLevel.READ_COMMITTED),
         }
         because = ": the broker is away, or a transaction stays open"
         for message in self._follower.read_to(
             targets, timeout=timeout, check=check, because=because
         ):
             self._take(message)
+        if self._notes is not None and not self._begun:
+            self._begun = True
+            _log.info("trainer.history_read", outcomes=self.read, known=len(self.finished))
+        due = time.monotonic() > self._noted_at + NOTED_SECONDS
+        if self._unnoted >= NOTED_MESSAGES or (self._unnoted and due):
+            self._forget(self._ends.span(self._trainings, timeout))
+            self._note()
+
+    # Notes
+
+    def _resume(self, notes: Notes, timeout: float) -> None:
+        """Take up what was read before, if it was of this very topic."""
+        found = topic_ids(self._client, [self._trainings], timeout=timeout)
+        topic_id = found.get(self._trainings)
+        if not topic_id:
+            if topic_id is not None:  # nothing would tell this topic from another of its name
+                self._notes = None
+            return
+        spans = self._ends.span(self._trainings, timeout)
+        read = notes.load()
+        if read is not None and read.topic_id == topic_id and _within(read.positions, spans):
+            self.finished = read.finished
+            self._forget(spans)
+            self.current = {name: Current(None, many) for name, many in read.sequences.items()}
+            self.candidates = {one.stream: one for one in read.candidates}
+            self.judged = read.judged
+            self.places = {
+                stream: {version: Place(uri, sha256) for version, uri, sha256 in kept}
+                for stream, kept in read.places.items()
+            }
+            notes.worth.load(read.worth)
+            start = {(self._trainings, one): at for one, at in read.positions.items()}
+            self._follower.close()
+            self._follower = Follower(self._client, _GROUP, start)
+        self._topic_id = topic_id
+
+    def _forget(self, spans: Mapping[int, tuple[int, int]]) -> None:
+        """Forget outcomes that have expired: no start would read them either."""
+        self.finished.forget({partition: first for partition, (first, _) in spans.items()})
+
+    def _note(self) -> None:
+        """Write down what was read."""
+        if self._notes is None or not self._topic_id:
+            return
+        ids, others = self.finished.dump()
+        positions = self._follower.positions.items()
+        read = Read(
+            topic_id=self._topic_id,
+            positions={at[1]: offset for at, offset in positions if at[0] == self._trainings},
+            ids=ids,
+            other_ids=others,
+            sequences={name: one.sequence for name, one in self.current.items()},
+            candidates=list(self.candidates.values()),
+            places={
+                stream: [(version, *place) for version, place in known.items()]
+                for stream, known in self.places.items()
+            },
+            judged=self.judged,
+            worth=self._notes.worth.dump(round(time.time() * 1000)),
+        )
+        self._notes.save(read)
+        self._unnoted, self._noted_at = 0, time.monotonic()
+
+    # What is known
 
     def current_of(self, request: RetrainRequested) -> Current:
         """Newest version of a request's stream."""
@@ -144,39 +229,25 @@ class History:
         return current._replace(judged=self.judged.get(event.stream) == event.version)
 
     def close(self) -> None:
-        """End the connection."""
+        """End the connection; what was read is noted."""
+        if self._unnoted:
+            self._note()
         self._follower.close()
-
-    def _ends(
-        self, wanted: list[Partition], timeout: float, isolation: IsolationLevel
-    ) -> dict[Partition, int]:
-        if not wanted:
-            return {}
-        self._admin = self._admin or AdminClient({"log_level": 2, **self._client})
-        futures = self._admin.list_offsets(
-            {TopicPartition(*place): codes.LATEST for place in wanted},
-            isolation_level=isolation,
-            request_timeout=timeout,
-        )
-        ends = {}
-        for place, future in futures.items():
-            try:
-                ends[place.topic, place.partition] = future.result(timeout + 1).offset
-            except KafkaException as error:
-                # The client remembers leader epochs for good: after a broker's restart it would be
-                # refused (FENCED_LEADER_EPOCH) until the end of its days.
-                self._admin = None
-                cause = error.args[0]
-                partition_counts(self._client, [str(place.topic)])  # or is it not allowed?
-                raise KafkaUnavailableError(
-                    f"{place.topic}[{place.partition}]: {cause.name()}: {cause.str()}"
-                ) from error
-        return ends
 
     def _take(self, message: Message) -> None:
         """Take a message up."""
         topic = message.topic()
         stream = (message.key() or b"").decode(errors="replace")
+        if topic == self._trainings:
+            self.read += 1
+            self._unnoted += 1
+        try:
+            self._take_up(message, topic, stream)
+        except BaseException:
+            self._notes = None  # they would pass over what could not be taken up
+            raise
+
+    def _take_up(self, message: Message, topic: str | None, stream: str) -> None:
         if message.value() is None:
             if topic == self._models and stream in self.current:
                 self.current[stream] = Current(None, self.current[stream].sequence)
@@ -190,13 +261,13 @@ class History:
                 why=str(problem),
             )
             return
-        self.know(event)
+        self.know(event, (message.partition() or 0, message.offset() or 0))
         if topic == self._trainings:
             for listener in self._listeners:
                 listener(event)
 
-    def know(self, event: Event) -> None:
-        """Take up an event of either topic."""
+    def know(self, event: Event, place: Offset = NOWHERE) -> None:
+        """Take up an event of either topic, that lies at `place`."""
         if isinstance(event, ModelPublished):
             self._current(event.stream, event, event.sequence)
             self._remember(event.stream, event.version, event.uri, event.sha256)
@@ -206,13 +277,13 @@ class History:
         elif isinstance(event, CandidateTrained):
             before = self.current.get(event.stream, Current(None, 0))
             self._current(event.stream, before.event, event.sequence)
-            self.finished.add(event.request_id)
+            self.finished.add(event.request_id, place)
             self.candidates[event.stream] = event
             self._remember(event.stream, event.version, event.uri, event.sha256)
         elif isinstance(event, RetrainJudged):
             self.judged[event.stream] = event.version
         elif isinstance(event, TrainingFinished):
-            self.finished.add(event.request_id)
+            self.finished.add(event.request_id, place)
             candidate = self.candidates.get(event.stream)
             if candidate is not None and candidate.request_id == event.request_id:
                 del self.candidates[event.stream]
@@ -227,3 +298,8 @@ class History:
         places[version] = Place(uri, sha256)
         if len(places) > LATEST_PLACES:
             del places[next(iter(places))]
+
+
+def _within(positions: Mapping[int, int], spans: Mapping[int, tuple[int, int]]) -> bool:
+    """Whether the partitions reach as far as they were read."""
+    return all(at <= spans.get(partition, (0, 0))[1] for partition, at in positions.items())

@@ -22,6 +22,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from driftloop.messages import Cost, RetrainJudged, TrainingFinished
 
 UNKNOWN_SECONDS = 1.0
@@ -34,6 +36,9 @@ LEAST_RATIO = 0.05
 _SAYS_NOTHING = frozenset({"pinned", "canary-unscored"})
 """Reasons of a rejection that do not judge the challenger."""
 
+_WAITING = 16
+"""Versions of a stream that wait to be judged: a watch ends once another takes its place."""
+
 _PRIOR = 4.0
 _LARGEST = 100.0
 _LEAST = 10
@@ -43,8 +48,7 @@ _HALF_LIFE_MS = 28 * _DAY_MS
 _EPOCH_MS = 20_000 * _DAY_MS  # in 2024: weights of centuries around it are finite
 
 
-@dataclass(slots=True)
-class _Ratios:
+class _Ratios(msgspec.Struct):
     """Number, sum and sum of squares of a stream's x."""
 
     n: int = 0
@@ -57,8 +61,7 @@ class _Ratios:
         self.squares += x * x
 
 
-@dataclass(slots=True)
-class _Rate:
+class _Rate(msgspec.Struct):
     """Weighted seconds and records."""
 
     seconds: float = 0.0
@@ -74,6 +77,22 @@ class _Fleet:
     credibility: tuple[float, float] | None = None  # m and k, until the next x
 
 
+class LedgerNotes(msgspec.Struct):
+    """What a ledger has gathered.
+
+    Attributes:
+        streams: Of each profile, the x of its streams.
+        rates: Of each profile.
+        promised: Of each stream, promises of published versions that are not judged yet.
+        saved: Of each stream, what versions saved whose outcome was not read yet.
+    """
+
+    streams: dict[str, dict[str, _Ratios]] = {}
+    rates: dict[str, _Rate] = {}
+    promised: dict[str, dict[str, float]] = {}
+    saved: dict[str, dict[str, float]] = {}
+
+
 class Ledger:
     """Gathers outcomes and judgements; their order does not matter.
 
@@ -84,8 +103,21 @@ class Ledger:
     def __init__(self, kinds: Mapping[str, str]) -> None:
         self._kinds = dict(kinds)
         self._fleets: dict[str, _Fleet] = {}
-        self._promised: dict[str, float] = {}  # of published versions that are not judged yet
-        self._saved: dict[str, float] = {}  # judged before its outcome was read
+        self._promised: dict[str, dict[str, float]] = {}  # by stream: published, not judged yet
+        self._saved: dict[str, dict[str, float]] = {}  # likewise: judged before its outcome is read
+
+    def dump(self) -> LedgerNotes:
+        """All that was gathered, for `load`; shares its parts."""
+        streams = {name: fleet.streams for name, fleet in self._fleets.items()}
+        rates = {name: fleet.rate for name, fleet in self._fleets.items()}
+        return LedgerNotes(streams, rates, self._promised, self._saved)
+
+    def load(self, notes: LedgerNotes) -> None:
+        """Take up what `dump` gave, instead of what is known."""
+        self._fleets = {
+            name: _Fleet(notes.streams[name], notes.rates[name]) for name in notes.rates
+        }
+        self._promised, self._saved = notes.promised, notes.saved
 
     def trained(self, profile: str, cost: Cost, at_ms: int) -> None:
         """Take up what a training took, whatever came of it."""
@@ -102,9 +134,9 @@ class Ledger:
         if event.outcome == "rejected" and event.reason not in _SAYS_NOTHING:
             self._observe(event.profile, event.stream, 0.0)
         elif event.outcome == "published":
-            saved = self._saved.pop(event.request_id, None)
+            saved = self._saved.get(event.stream, {}).pop(event.request_id, None)
             if saved is None:
-                self._promised[event.request_id] = promised
+                _remember(self._promised, event.stream, event.request_id, promised)
             else:
                 self._observe(event.profile, event.stream, saved / promised)
 
@@ -112,9 +144,9 @@ class Ledger:
         """Take up what a version saved a record, measured on live records."""
         if event.saved is None:
             return
-        promised = self._promised.pop(event.request_id, None)
+        promised = self._promised.get(event.stream, {}).pop(event.request_id, None)
         if promised is None:
-            self._saved[event.request_id] = event.saved
+            _remember(self._saved, event.stream, event.request_id, event.saved)
         else:
             self._observe(event.profile, event.stream, event.saved / promised)
 
@@ -148,6 +180,16 @@ class Ledger:
                 expected = records * sum(one.seconds for one in rates) / seen
                 return max(expected, LEAST_SECONDS)
         return UNKNOWN_SECONDS
+
+
+def _remember(
+    known: dict[str, dict[str, float]], stream: str, request_id: str, value: float
+) -> None:
+    """Keep a value until its other half comes, of a stream's newest requests."""
+    own = known.setdefault(stream, {})
+    own[request_id] = value
+    if len(own) > _WAITING:
+        del own[next(iter(own))]
 
 
 def credibility(streams: Mapping[str, _Ratios]) -> tuple[float, float]:

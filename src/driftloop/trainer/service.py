@@ -51,6 +51,7 @@ from driftloop.trainer.metrics import (
     observe_assignment,
     observe_queue,
 )
+from driftloop.trainer.notes import Notes
 from driftloop.trainer.orders import tell
 from driftloop.trainer.pace import RETRY_SECONDS, Pace
 from driftloop.trainer.queue import Turns
@@ -161,7 +162,7 @@ class TrainerService:
             self._topics.models,
             self._topics.trainings,
             partitions=partitions,
-            listeners=[self._worth.take],
+            notes=Notes(self._settings.home, self._worth),
         )
         consumer = self._subscribed()
         READINESS.watch("requests", self._lacks)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from driftloop.messages import CandidateTrained, Cost, Event, RetrainJudged, TrainingFinished
 from driftloop.settings import Settings
 from driftloop.trainer.budget import Budget
-from driftloop.trainer.ledger import Ledger
+from driftloop.trainer.ledger import Ledger, LedgerNotes
+
+
+class WorthNotes(msgspec.Struct):
+    """What `Worth` has gathered, as its parts dump it."""
+
+    ledger: LedgerNotes
+    spent: list[tuple[str, int, float]] = []
+    candidates: dict[str, float | None] = {}
 
 
 class Worth:
@@ -24,6 +34,17 @@ class Worth:
         self.ledger = Ledger(kinds)
         self.budget = Budget(settings.trainer.budget)
         self._candidates: dict[str, float | None] = {}  # promises of those on trial
+
+    def dump(self, now_ms: int) -> WorthNotes:
+        """All that was gathered and may still count at `now_ms`, for `load`; shares its parts."""
+        self.budget.forget(now_ms)
+        return WorthNotes(self.ledger.dump(), self.budget.dump(), self._candidates)
+
+    def load(self, notes: WorthNotes) -> None:
+        """Take up what `dump` gave, instead of what is known."""
+        self.ledger.load(notes.ledger)
+        self.budget.load(notes.spent)
+        self._candidates = notes.candidates
 
     def take(self, event: Event) -> None:
         """Take up an event."""

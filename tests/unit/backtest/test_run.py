@@ -273,3 +273,18 @@ def test_every_name_that_is_not_understood_is_told_at_once(profile: Profile) -> 
         "--policy any(x=1)",
     ):
         assert part in told
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_session_says_where_seconds_of_this_machine_decide(
+    profile: Profile, *, recorded: bool
+) -> None:
+    price = {"gpu_second": 1.0, "seconds": 1.0, "loss": 1.0}
+    notes = {}
+    for measured in (False, True):
+        own = {"dear": {"kind": "reducible", "price": {**price, "measured": measured}}}
+        source = MemorySource(profile, [stream_of(profile, "a")])
+        options = Options(["never", "dear"], own=own, recorded=recorded)
+        notes[measured] = backtest(source, options).notes
+    (more,) = [one for one in notes[True] if one not in notes[False]]
+    assert ("price.seconds" in more) if recorded else ("on this machine" in more)

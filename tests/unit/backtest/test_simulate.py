@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from statistics import median_low
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from driftloop.backtest.simulate import Simulation
 from driftloop.backtest.source import StreamData
 from driftloop.messages import OffsetRange, RetrainRequested
 from driftloop.policy import standing
+from driftloop.policy.cost import NEWEST, TAKES
 from driftloop.settings import Profile
 from tests.streams import MINUTE, Played
 from tests.unit.backtest.simulated import (
@@ -302,3 +304,22 @@ def test_with_cycles_a_latency_counts_from_the_record_that_closes_the_window() -
     (track,) = outcome.tracks.values()
     changed = int(np.flatnonzero(np.nan_to_num(track.losses) != np.nan_to_num(never.losses))[0])
     assert outcome.ts[changed] - end >= (30 + 20) * MINUTE
+
+
+def test_a_measured_cost_follows_what_the_trainings_of_the_backtest_took() -> None:
+    """A retrain is due by the median of the newest five, of which the expected is the first."""
+    policy = (
+        "reducible(min_records=20, price={gpu_second=1.0, seconds=1e-9, loss=1.0, measured=true})"
+    )
+    profile = profile_of()
+    outcome = run(profile, stream_of(profile, n=900), policies=[policy])
+    (track,) = outcome.tracks.values()
+    assert len(track.decisions) > NEWEST + 1
+    seconds = [1e-9]
+    for decision in track.decisions:
+        for ground in decision.request.grounds:
+            if ground.criterion == "reducible":
+                taken = f"{TAKES}{median_low(seconds[-NEWEST:]):.4g} s ("
+                assert taken in ground.detail
+        seconds.append(decision.seconds)
+    assert seconds[-1] > 0

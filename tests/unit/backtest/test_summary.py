@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -96,6 +98,16 @@ def test_money_is_the_price_of_retrains_and_the_value_of_losses() -> None:
     policy = constant("periodic(50d)", [2.0] * 100, [BEGIN + 50 * DAY])
     assert summarise([policy], FACTS, price=price).policies[0].cost == pytest.approx(2.0 + 20.0)
     assert summarise([policy], FACTS).policies[0].cost is None
+
+
+def test_measured_retrains_cost_the_seconds_that_they_took() -> None:
+    price = Price(gpu_second=0.5, seconds=4.0, loss=0.1, measured=True)
+    policy = constant("periodic(50d)", [2.0] * 100, [BEGIN + 50 * DAY])
+    (stream,) = policy.streams
+    took = msgspec.structs.replace(stream.score, seconds=7.0)
+    policy = PolicyRun(policy.name, [replace(stream, score=took)])
+    cost = summarise([policy], FACTS, price=price).policies[0].cost
+    assert cost == pytest.approx(3.5 + 20.0)
 
 
 def test_curves_are_means_of_intervals_and_gaps_are_null() -> None:

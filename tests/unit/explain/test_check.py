@@ -14,6 +14,7 @@ from driftloop.explain.target import belongs
 from driftloop.explain.trail import Noted, Trail
 from driftloop.messages import (
     Command,
+    Cost,
     Event,
     Evidence,
     OffsetRange,
@@ -351,6 +352,31 @@ def test_an_outcome_is_placed_as_late_as_the_evidence_says() -> None:
         assert check.outcome == "same"
     for evidence in [one for one in run.evidence if one.kind == "window"][:12]:
         assert run.check(evidence)[0].outcome == "same"
+
+
+def test_a_cost_that_follows_measured_seconds_comes_out_the_same() -> None:
+    """Each training takes longer than the one before; whatever came of it, it counts."""
+    price = {"gpu_second": 1.0, "seconds": 1.0, "loss": 0.5, "measured": True}
+    policy = {"kind": "reducible", "price": price, "min_records": 60}
+    took = iter(range(3, 100, 3))
+
+    def answer(request: RetrainRequested, _offset: int) -> TrainingFinished:
+        cost = Cost(seconds=float(next(took)), records=200, device="cpu")
+        return _finished(request, "failed", cost=cost)
+
+    run = Run(profile_of(policy=policy), messages(1200), answer=answer).play()
+    thresholds = [one.grounds[0].threshold for one in run.requests]
+    assert thresholds[:4] == [2.0, 2.0, 6.0, 6.0]
+    for request in run.requests:
+        check, attempt = run.check(request)
+        assert (check.outcome, check.differences) == ("same", ())
+        assert check.evidence[0] == check.evidence[1] > 0
+        assert attempt is not None
+        assert attempt.request == request
+    short = run.trail
+    short.noted = [one for one in short.noted if not isinstance(one.event, TrainingFinished)]
+    check, _ = run.check(run.requests[-1], trail=short)
+    assert check.outcome != "same"
 
 
 def test_evidence_of_an_alarm_comes_out_the_same() -> None:

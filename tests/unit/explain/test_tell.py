@@ -36,8 +36,9 @@ from driftloop.messages import (
     TrainingFinished,
     VersionOrdered,
 )
+from driftloop.policy.cost import RetrainCost
 from driftloop.records import RecordDecoder
-from driftloop.settings import Fleet
+from driftloop.settings import Fleet, Policy
 from tests.html import Balance
 from tests.unit.explain.runs import NAME, START_MS, STREAM, Run, messages, profile_of
 from tests.unit.explain.test_check import POLICIES
@@ -147,6 +148,20 @@ def test_every_policy_is_told_in_words(policy: dict[str, Any]) -> None:
     text = " ".join(policy_words(profile_of(policy=policy, window=cycle, fleet=fleet)))
     for part in ("A window is 1d of event time", "bh at fdr", "At most 5 retrains a day", "wait"):
         assert part in text
+
+
+def test_a_measured_cost_is_told_with_the_seconds_that_it_rests_on() -> None:
+    price = {"gpu_second": 2.0, "seconds": 5.0, "loss": 1.0, "measured": True}
+    policy = Policy(price=price)
+    line = next(one for one in policy_words(profile_of(policy=policy)) if "cost of" in one)
+    assert "10 in units of loss for the 5 s of training that are expected" in line
+    cost = RetrainCost(policy)
+    ground = Ground(
+        criterion="reducible", family="loss", statistic=12.0, effect=0.5, threshold=cost.in_loss,
+        detail=f"accumulate: mean loss saved a record is the effect; {cost.words}", rejected=True,
+    )  # fmt: skip
+    (found,) = criteria_found([ground], "absolute")
+    assert found.told.endswith("a retrain costs, 10, as one takes 5 s (the 5 s expected).")
 
 
 def test_criteria_for_drift_come_first_then_by_effect() -> None:
