@@ -35,6 +35,7 @@ POLICIES = (
     "periodic(7d)",
     "mlma(1)",
     "mlma(1, loss_test=phase-relative)",
+    "mlma(4, loss_test=phase-relative)",
     "reducible(20)",
     "reducible(test, alpha_per_year=1)",
     "multi-criteria(2, alpha_per_year=1)",
