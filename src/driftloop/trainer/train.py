@@ -215,7 +215,7 @@ def _fit_mlp(
         count = len(labels) - held
         # The walk through the records is regular, so their places are drawn once.
         order = np.random.default_rng([job.seed, 1]).permutation(count)
-        x[i, :count, : job.inputs.shape[1]] = job.inputs[order]
+        x[i, :count, : job.inputs.shape[1]] = job.inputs[:count].astype(np.float32).take(order, 0)
         y[i, :count] = labels[order]
         x_check[i, :held, : job.inputs.shape[1]] = job.inputs[count:]
         y_check[i, :held] = labels[count:]

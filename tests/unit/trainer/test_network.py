@@ -104,8 +104,8 @@ def test_the_gradient_is_that_of_autograd_through_torchs_layers(name: str) -> No
         gradient = np.zeros_like(flat)
         views, slopes = (network.views(torch.from_numpy(one[None])) for one in (flat, gradient))
         values = network.forward(functional.pad(x, (0, padded(width) - width))[None], views)
-        network.backward(values, residual.detach()[None, :, None], views, slopes)
-        assert torch.allclose(values[-1][0, :, 0], model(x), rtol=1e-9)
+        network.backward(values, residual.detach()[None, None, :], views, slopes)
+        assert torch.allclose(values[-1][0, 0], model(x), rtol=1e-9)
         found = network.unpack(gradient, width)
         for key, value in model.slopes().items():
             assert np.abs(value).max() > 0.0, key
