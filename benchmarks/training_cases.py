@@ -23,8 +23,7 @@ import numpy.typing as npt
 import torch
 
 from driftloop.models.artifact import Weights
-from driftloop.trainer.job import Fitted, Job, Spec
-from driftloop.trainer.mlp import validation_records
+from driftloop.trainer.job import Fitted, Job, Spec, validation_records
 from driftloop.trainer.train import device_of, fit
 
 Array = npt.NDArray[np.float64]

@@ -82,8 +82,11 @@ class Job:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Padded records and width."""
-        return bucket(len(self.inputs)), padded(self.inputs.shape[1] + 1)
+        """Padded records to fit, and padded width."""
+        count = len(self.inputs)
+        if self.spec.kind != "linear":
+            count -= validation_records(count)
+        return bucket(count), padded(self.inputs.shape[1] + 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +126,11 @@ def bucket(records: int) -> int:
     (16, 16, 1024)
     """
     return max(ALIGN, 1 << (max(records, 1) - 1).bit_length())
+
+
+def validation_records(records: int) -> int:
+    """How many of the newest records decide when to stop; at least one is left to fit."""
+    return 0 if records < 2 else max(1, records * 15 // 100)
 
 
 def seed_of(what: str, seed: int) -> int:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from driftloop.models.artifact import Weights
-from driftloop.trainer.job import Check, Spec, bucket, padded
+from driftloop.trainer.job import Check, Spec, padded
 from driftloop.trainer.network import Network, Views
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
@@ -54,11 +54,6 @@ class Stack:
     widths: list[int]
     seeds: list[int]
     first: list[Weights | None]
-
-
-def validation_records(records: int) -> int:
-    """How many of the newest records decide when to stop; at least one is left to fit."""
-    return 0 if records < 2 else max(1, records * 15 // 100)
 
 
 def validation_bucket(size: int) -> int:
@@ -118,7 +113,7 @@ class _Run:
                 self.network.pack(flat, given)
         self.flat_x, self.flat_y = stack.x.reshape(-1, features), stack.y.reshape(-1)
         self.ramp = torch.arange(self.size, dtype=torch.float64, device=device)
-        self.batch = min(padded(spec.batch_records), bucket(self.size))
+        self.batch = min(padded(spec.batch_records), self.size)
         self.time = torch.zeros((), device=device)
         self.best = torch.from_numpy(np.stack(first)).to(device)  # (models, parameters)
         self.best_epoch = [0] * models
@@ -153,18 +148,19 @@ class _Run:
         views = self.network.views(self.params)
         slopes = torch.zeros_like(self.params)
         slope_views = self.network.views(slopes)
-        for chosen in torch.split(places, self.batch, dim=1):  # (rows, batch)
-            check()
-            self._slopes(chosen, views, slope_views)
-            if self.spec.l2:
-                slopes.addcmul_(self.params, self.decay)
-            self._adam(slopes)
+        with _products(self.spec.precision, self.params.device):
+            for chosen in torch.split(places, self.batch, dim=1):  # (rows, batch)
+                check()
+                self._slopes(chosen, views, slope_views)
+                if self.spec.l2:
+                    slopes.addcmul_(self.params, self.decay)
+                self._adam(slopes)
 
     def _places(self, strides: Tensor, starts: Tensor) -> Tensor:
         """Of one epoch's records in `flat_x`, (rows, bucket), in the order they are visited.
 
         Vector instructions divide doubles, but no integers. With a half added no rounding crosses
-        a whole number, as long as a model has less than 2²⁶ records.
+        a whole number, as long as a model has less than 2²⁵ records.
         """
         counts = self.counts.unsqueeze(1).double()
         walk = torch.addcmul(starts.double() + 0.5, strides.double(), self.ramp)
@@ -175,10 +171,9 @@ class _Run:
         at = chosen.reshape(-1)  # whole rows by one index: a fourth of the time of x[chosen]
         x = self.flat_x.index_select(0, at).view(*chosen.shape, -1)
         y = self.flat_y.index_select(0, at).view(chosen.shape)
-        with _products(self.spec.precision, self.params.device):
-            values = self.network.forward(x, views)
-            delta = _slope(self.spec, values[-1], y).div_(chosen.shape[1])
-            self.network.backward(values, delta, views, slopes)
+        values = self.network.forward(x, views)
+        delta = _slope(self.spec, values[-1], y).div_(chosen.shape[1])
+        self.network.backward(values, delta, views, slopes)
 
     def _adam(self, slopes: Tensor) -> None:
         """Kingma and Ba, *Adam*, 2015, algorithm 1; torch does it in one pass over the memory."""

@@ -191,22 +191,27 @@ class Network:
             views: Of the parameters.
             slopes: Of the gradient, likewise.
         """
-        for i in reversed(range(self._convolutions, len(views))):
-            value, single = values[i], delta.shape[1] == 1
-            if single:  # matrix products with one column are several times slower
-                _sum_records(value * delta, slopes[i][0].mT)
-            else:
-                slopes[i][0].copy_(torch.bmm(delta, value.mT))
-            _sum_records(delta, slopes[i][1])
-            if not i:
-                return
-            weight = views[i][0].mT
-            if i == self._convolutions:  # the other inputs have no layer before them
-                channels = self._layers[i - 1].outputs
-                weight, value = weight[:, :channels], value[:, :channels]
-            delta = weight * delta if single else torch.bmm(weight, delta)
-            delta = _through_relu(delta, value)
+        i = len(views) - 1
+        if delta.shape[1] == 1 and i > self._convolutions:
+            i -= 1
+            delta = _last_two(values[i:], delta, views[i:], slopes[i:])
+            if i:
+                scaled = views[i][0] * views[i + 1][0].mT
+                delta = self._below(i, scaled, delta, values[i])
+            i -= 1
+        for i in range(i, self._convolutions - 1, -1):
+            slopes[i][0].copy_(torch.bmm(delta, values[i].mT))
+            _sum_last(delta, slopes[i][1])
+            if i:
+                delta = self._below(i, views[i][0], delta, values[i])
         self._convolved(values, delta.mT, views, slopes)
+
+    def _below(self, i: int, weight: Tensor, delta: Tensor, value: Tensor) -> Tensor:
+        """The gradient by what layer i - 1 gives, before its ReLU."""
+        if i == self._convolutions:  # the other inputs have no layer before them
+            channels = self._layers[i - 1].outputs
+            weight, value = weight[:, :, :channels], value[:, :channels]
+        return _through_relu(torch.bmm(weight.mT, delta), value)
 
     def _convolved(self, values: list[Tensor], delta: Tensor, views: Views, slopes: Views) -> None:
         """The convolutions' part of `backward`; `delta` is (models, records, channels) here."""
@@ -218,9 +223,35 @@ class Network:
                 delta = _through_relu(torch.bmm(delta, views[i][0]), values[i])
 
 
-def _sum_records(values: Tensor, out: Tensor) -> None:
-    """Sum (models, features, records) over records into (models, features, 1) float32."""
-    torch.sum(values, dim=2, keepdim=True, dtype=out.dtype, out=out)
+def _last_two(values: list[Tensor], delta: Tensor, views: Views, slopes: Views) -> Tensor:
+    """What `backward` does for a single output and the dense layer before it.
+
+    The weight v of a unit is the same for all records, so they are summed without it. And where
+    the unit's ReLU lets a record pass, the unit is w·x + b: sums over the unit, which v's slope is,
+    are those over x times w and b. So the values of the units are gone through once, not thrice.
+
+    Args:
+        values: What the last two layers multiply, and the outputs.
+        delta: (models, 1, records) gradient by the outputs.
+        views: Of the last two layers' parameters.
+        slopes: Of their gradient.
+
+    Returns:
+        `delta` where each unit's ReLU lets it pass, (models, units, records).
+    """
+    (weight, bias), ahead = views[0], views[1][0].mT
+    passed = torch.ops.aten.threshold_backward(delta.expand_as(values[1]), values[1], 0.0)
+    product, total = torch.bmm(passed, values[0].mT), passed.sum(dim=2, keepdim=True)
+    torch.mul(product, ahead, out=slopes[0][0])
+    torch.mul(total, ahead, out=slopes[0][1])
+    _sum_last(product * weight, slopes[1][0].mT).addcmul_(total, bias)
+    _sum_last(delta, slopes[1][1])
+    return passed
+
+
+def _sum_last(values: Tensor, out: Tensor) -> Tensor:
+    """Sum (models, features, records) over records into `out`, (models, features, 1)."""
+    return torch.sum(values, dim=2, keepdim=True, dtype=out.dtype, out=out)
 
 
 def _through_relu(delta: Tensor, value: Tensor) -> Tensor:

@@ -24,7 +24,15 @@ from torch import Tensor
 from driftloop.errors import Fault, SettingsError
 from driftloop.models.artifact import Weights
 from driftloop.trainer import linear, mlp
-from driftloop.trainer.job import Check, Fitted, Job, Spec, padded, target_of
+from driftloop.trainer.job import (
+    Check,
+    Fitted,
+    Job,
+    Spec,
+    padded,
+    target_of,
+    validation_records,
+)
 from driftloop.trainer.memory import budget, is_refusal, need, needs, too_large
 
 _CPU_MODELS = 16
@@ -211,7 +219,7 @@ def _fit_mlp(
     counts = np.zeros(models, np.int64)
     for i, (job, (mean, deviation)) in enumerate(zip(jobs, targets, strict=True)):
         labels = (job.labels - mean) / deviation
-        held = mlp.validation_records(len(labels))
+        held = validation_records(len(labels))
         count = len(labels) - held
         # The walk through the records is regular, so their places are drawn once.
         order = np.random.default_rng([job.seed, 1]).permutation(count)

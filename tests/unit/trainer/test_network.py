@@ -13,8 +13,7 @@ from torch.nn import functional
 
 from driftloop.models.artifact import Weights
 from driftloop.models.predict import forward
-from driftloop.trainer.job import Job, Spec, padded, target_of
-from driftloop.trainer.mlp import validation_records
+from driftloop.trainer.job import Job, Spec, padded, target_of, validation_records
 from driftloop.trainer.network import Network
 from driftloop.trainer.train import fit
 from tests.unit.trainer.jobs import CPU, TCN, artifact_of, make_job
@@ -122,7 +121,7 @@ def test_steps_are_those_of_torchs_adam_one_model_at_a_time(name: str) -> None:
     assert max(fitted.epochs for fitted in found) > 3
     for job, fitted in zip(jobs, found, strict=True):
         count = len(job.labels) - validation_records(len(job.labels))
-        assert count == 64  # each record as often as every other in the bucket of 128
+        assert count == 64  # a whole bucket, each record once
         mean, deviation = target_of(spec, job.labels)
         x, y = _singles(job.inputs), _singles((job.labels - mean) / deviation)
         model = Reference(spec, _first(spec, job))

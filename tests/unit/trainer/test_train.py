@@ -14,7 +14,15 @@ from scipy import optimize, special
 from driftloop.errors import SettingsError
 from driftloop.models.predict import forward
 from driftloop.trainer import mlp
-from driftloop.trainer.job import CancelledTrainingError, Fitted, Job, bucket, padded, seed_of
+from driftloop.trainer.job import (
+    CancelledTrainingError,
+    Fitted,
+    Job,
+    bucket,
+    padded,
+    seed_of,
+    validation_records,
+)
 from driftloop.trainer.train import device_of, fit, fit_each, fit_stack
 from tests.unit.trainer.jobs import (
     BINARY,
@@ -178,9 +186,9 @@ def test_a_constant_label_is_predicted() -> None:
 
 def test_validation_records_always_fit_their_room() -> None:
     for records in range(2, 3000):
-        held = mlp.validation_records(records)
+        held = validation_records(records)
         assert 1 <= held < records
-        assert held <= mlp.validation_bucket(bucket(records))
+        assert held <= mlp.validation_bucket(bucket(records - held))
     assert padded(1) == 16
 
 
