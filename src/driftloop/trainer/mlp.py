@@ -25,6 +25,8 @@ from driftloop.trainer.network import Network, Views
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 _HUBER = 0.1
 """An absolute loss is followed as Huber's, straight beyond so many standard deviations."""
+RUN = 4
+"""Records that are visited together, always the same: they are copied as one row."""
 _BLOCK = 256
 """Epochs for which orders are drawn at a time, at most."""
 
@@ -34,7 +36,8 @@ class Stack:
     """Models of one shape.
 
     Attributes:
-        x: (models, bucket, features) float32; rows from `counts` on are padding.
+        x: (models, bucket, features) float32, in an order drawn once. Rows from `counts` on are
+            padding, but those that fill the last run, which repeat the first ones.
         y: (models, bucket) scaled labels, or class indices.
         counts: (models,) records to fit.
         x_check: (models, validation, features) newest records.
@@ -64,7 +67,7 @@ def validation_bucket(size: int) -> int:
 def _orders(
     generator: np.random.Generator, count: int, epochs: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Strides and starts of the next epochs: record (stride j + start) mod count comes j-th."""
+    """Strides and starts of the next epochs: run (stride j + start) mod count comes j-th."""
     strides = generator.integers(1, max(count, 2), epochs)
     strides = np.where(np.gcd(strides, count) == 1, strides, 1)
     return strides, generator.integers(0, count, epochs)
@@ -111,8 +114,8 @@ class _Run:
         for flat, given in zip(first, stack.first, strict=True):
             if given is not None:
                 self.network.pack(flat, given)
-        self.flat_x, self.flat_y = stack.x.reshape(-1, features), stack.y.reshape(-1)
-        self.ramp = torch.arange(self.size, dtype=torch.float64, device=device)
+        self.runs_x, self.runs_y = stack.x.view(-1, RUN * features), stack.y.view(-1, RUN)
+        self.ramp = torch.arange(self.size // RUN, dtype=torch.float64, device=device)
         self.batch = min(padded(spec.batch_records), self.size)
         self.time = torch.zeros((), device=device)
         self.best = torch.from_numpy(np.stack(first)).to(device)  # (models, parameters)
@@ -124,7 +127,7 @@ class _Run:
         self.params = self.best.clone()
         self.moment1, self.moment2 = torch.zeros_like(self.params), torch.zeros_like(self.params)
         self.decay = decay / stack.counts.unsqueeze(1).to(self.params.dtype)
-        self.counts = stack.counts
+        self.counts = -(-stack.counts // RUN)  # of runs
         self.checks = (stack.x_check, stack.y_check, stack.mask_check)
         self.kept = self.params.clone()
         self.lowest = torch.full((models,), torch.inf, device=device)
@@ -149,7 +152,7 @@ class _Run:
         slopes = torch.zeros_like(self.params)
         slope_views = self.network.views(slopes)
         with _products(self.spec.precision, self.params.device):
-            for chosen in torch.split(places, self.batch, dim=1):  # (rows, batch)
+            for chosen in torch.split(places, self.batch // RUN, dim=1):
                 check()
                 self._slopes(chosen, views, slope_views)
                 if self.spec.l2:
@@ -157,22 +160,22 @@ class _Run:
                 self._adam(slopes)
 
     def _places(self, strides: Tensor, starts: Tensor) -> Tensor:
-        """Of one epoch's records in `flat_x`, (rows, bucket), in the order they are visited.
+        """Of one epoch's runs in `runs_x`, (rows, runs), in the order they are visited.
 
         Vector instructions divide doubles, but no integers. With a half added no rounding crosses
-        a whole number, as long as a model has less than 2²⁵ records.
+        a whole number, as long as a model has less than 2²⁵ runs.
         """
         counts = self.counts.unsqueeze(1).double()
         walk = torch.addcmul(starts.double() + 0.5, strides.double(), self.ramp)
         walk.addcmul_((walk / counts).floor_(), counts, value=-1.0)
-        return walk.add_((self.model * self.size).unsqueeze(1)).long()
+        return walk.add_((self.model * len(self.ramp)).unsqueeze(1)).long()
 
     def _slopes(self, chosen: Tensor, views: Views, slopes: Views) -> None:
-        at = chosen.reshape(-1)  # whole rows by one index: a fourth of the time of x[chosen]
-        x = self.flat_x.index_select(0, at).view(*chosen.shape, -1)
-        y = self.flat_y.index_select(0, at).view(chosen.shape)
+        at, rows = chosen.reshape(-1), len(chosen)  # one index: a fourth of the time of x[chosen]
+        x = self.runs_x.index_select(0, at).view(rows, -1, self.stack.x.shape[2])
+        y = self.runs_y.index_select(0, at).view(rows, -1)
         values = self.network.forward(x, views)
-        delta = _slope(self.spec, values[-1], y).div_(chosen.shape[1])
+        delta = _slope(self.spec, values[-1], y).div_(y.shape[1])
         self.network.backward(values, delta, views, slopes)
 
     def _adam(self, slopes: Tensor) -> None:

@@ -240,7 +240,7 @@ def _last_two(values: list[Tensor], delta: Tensor, views: Views, slopes: Views) 
         `delta` where each unit's ReLU lets it pass, (models, units, records).
     """
     (weight, bias), ahead = views[0], views[1][0].mT
-    passed = torch.ops.aten.threshold_backward(delta.expand_as(values[1]), values[1], 0.0)
+    passed = _through_relu(delta.expand_as(values[1]), values[1])
     product, total = torch.bmm(passed, values[0].mT), passed.sum(dim=2, keepdim=True)
     torch.mul(product, ahead, out=slopes[0][0])
     torch.mul(total, ahead, out=slopes[0][1])
@@ -255,6 +255,6 @@ def _sum_last(values: Tensor, out: Tensor) -> Tensor:
 
 
 def _through_relu(delta: Tensor, value: Tensor) -> Tensor:
-    """The gradient before a ReLU that gave `value`; `delta` is overwritten."""
-    torch.ops.aten.threshold_backward.grad_input(delta, value, 0.0, grad_input=delta)
-    return delta
+    """The gradient before a ReLU that gave `value`, which it overwrites."""
+    torch.ops.aten.threshold_backward.grad_input(delta, value, 0.0, grad_input=value)
+    return value

@@ -223,8 +223,10 @@ def _fit_mlp(
         count = len(labels) - held
         # The walk through the records is regular, so their places are drawn once.
         order = np.random.default_rng([job.seed, 1]).permutation(count)
-        x[i, :count, : job.inputs.shape[1]] = job.inputs[:count].astype(np.float32).take(order, 0)
-        y[i, :count] = labels[order]
+        order = np.resize(order, -(-count // mlp.RUN) * mlp.RUN)  # begins anew at its end
+        inputs = job.inputs[:count].astype(np.float32)
+        x[i, : len(order), : inputs.shape[1]] = inputs.take(order, axis=0)
+        y[i, : len(order)] = labels[order]
         x_check[i, :held, : job.inputs.shape[1]] = job.inputs[count:]
         y_check[i, :held] = labels[count:]
         mask_check[i, :held] = 1.0
