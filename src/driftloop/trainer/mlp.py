@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -21,12 +20,11 @@ from torch.nn import functional
 from driftloop.models.artifact import Weights
 from driftloop.trainer.job import Check, Spec, padded
 from driftloop.trainer.network import Network, Views
+from driftloop.trainer.walk import RUN, orders, walk
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 _HUBER = 0.1
 """An absolute loss is followed as Huber's, straight beyond so many standard deviations."""
-RUN = 4
-"""Records that are visited together, always the same: they are copied as one row."""
 _BLOCK = 256
 """Epochs for which orders are drawn at a time, at most."""
 
@@ -62,15 +60,6 @@ class Stack:
 def validation_bucket(size: int) -> int:
     """Room for the validation records of any job whose fitted records fill a bucket of `size`."""
     return padded(size * 15 // 85 + 2)
-
-
-def _orders(
-    generator: np.random.Generator, count: int, epochs: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Strides and starts of the next epochs: run (stride j + start) mod count comes j-th."""
-    strides = generator.integers(1, max(count, 2), epochs)
-    strides = np.where(np.gcd(strides, count) == 1, strides, 1)
-    return strides, generator.integers(0, count, epochs)
 
 
 def _slope(spec: Spec, outputs: Tensor, y: Tensor) -> Tensor:
@@ -141,13 +130,15 @@ class _Run:
         if at == 0:
             epochs = min(_BLOCK, self.spec.epochs - number)
             drawn = [
-                _orders(self.generators[model], count, epochs)
+                orders(self.generators[model], count, epochs)
                 for model, count in zip(self.model.tolist(), self.counts.tolist(), strict=True)
             ]
             device = self.params.device
             self.strides = torch.from_numpy(np.stack([one[0] for one in drawn])).to(device)
             self.starts = torch.from_numpy(np.stack([one[1] for one in drawn])).to(device)
-        places = self._places(self.strides[:, at, None], self.starts[:, at, None])
+        runs = self.counts.unsqueeze(1)
+        places = walk(self.strides[:, at, None], self.starts[:, at, None], runs, self.ramp)
+        places += (self.model * len(self.ramp)).unsqueeze(1)
         views = self.network.views(self.params)
         slopes = torch.zeros_like(self.params)
         slope_views = self.network.views(slopes)
@@ -158,17 +149,6 @@ class _Run:
                 if self.spec.l2:
                     slopes.addcmul_(self.params, self.decay)
                 self._adam(slopes)
-
-    def _places(self, strides: Tensor, starts: Tensor) -> Tensor:
-        """Of one epoch's runs in `runs_x`, (rows, runs), in the order they are visited.
-
-        Vector instructions divide doubles, but no integers. With a half added no rounding crosses
-        a whole number, as long as a model has less than 2²⁵ runs.
-        """
-        counts = self.counts.unsqueeze(1).double()
-        walk = torch.addcmul(starts.double() + 0.5, strides.double(), self.ramp)
-        walk.addcmul_((walk / counts).floor_(), counts, value=-1.0)
-        return walk.add_((self.model * len(self.ramp)).unsqueeze(1)).long()
 
     def _slopes(self, chosen: Tensor, views: Views, slopes: Views) -> None:
         at, rows = chosen.reshape(-1), len(chosen)  # one index: a fourth of the time of x[chosen]

@@ -187,19 +187,19 @@ class Network:
 
         Args:
             values: From `forward`.
-            delta: (models, outputs, records) gradient by the outputs.
+            delta: (models, outputs, records) gradient by the outputs. It and `values` are
+                overwritten.
             views: Of the parameters.
             slopes: Of the gradient, likewise.
         """
-        i = len(views) - 1
-        if delta.shape[1] == 1 and i > self._convolutions:
-            i -= 1
-            delta = _last_two(values[i:], delta, views[i:], slopes[i:])
-            if i:
-                scaled = views[i][0] * views[i + 1][0].mT
-                delta = self._below(i, scaled, delta, values[i])
-            i -= 1
-        for i in range(i, self._convolutions - 1, -1):
+        open_ = len(views)  # layers whose slopes are still to be written
+        if delta.shape[1] == 1 and open_ - 2 >= self._convolutions:
+            open_ -= 2
+            delta = _last_two(values[open_:], delta, views[open_:], slopes[open_:])
+            if open_:
+                weight = views[open_][0] * views[open_ + 1][0].mT
+                delta = self._below(open_, weight, delta, values[open_])
+        for i in reversed(range(self._convolutions, open_)):
             slopes[i][0].copy_(torch.bmm(delta, values[i].mT))
             _sum_last(delta, slopes[i][1])
             if i:

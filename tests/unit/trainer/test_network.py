@@ -111,6 +111,33 @@ def test_the_gradient_is_that_of_autograd_through_torchs_layers(name: str) -> No
             assert np.allclose(found[key], value, rtol=1e-9, atol=1e-9), key
 
 
+@pytest.mark.parametrize("hidden", [(), (9,), (20, 7), (6, 5, 4)])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_slopes_of_a_perceptron_are_those_of_autograd(
+    hidden: tuple[int, ...], outputs: int
+) -> None:
+    spec = Spec("mlp_regressor", "regression", outputs=outputs, hidden=hidden)
+    network = Network(spec, 16)
+    flat = np.stack([network.first(11, np.random.default_rng(seed)) for seed in (1, 2, 3)])
+    generator = torch.Generator().manual_seed(1)
+    x = functional.pad(torch.randn(3, 50, 11, generator=generator, dtype=torch.float64), (0, 5))
+    delta = torch.randn(3, outputs, 50, generator=generator, dtype=torch.float64)
+    leaf = torch.from_numpy(flat).double().requires_grad_()
+    value = x
+    for i, (weight, bias) in enumerate(network.views(leaf)):
+        value = torch.relu(value) if i else value
+        value = value @ weight.mT + bias.mT
+    (value * delta.mT).sum().backward()
+
+    found = torch.zeros_like(leaf, requires_grad=False)
+    views, slopes = network.views(leaf.detach()), network.views(found)
+    values = network.forward(x, views)
+    assert torch.allclose(values[-1].mT, value, rtol=1e-9)
+    network.backward(values, delta.clone(), views, slopes)
+    assert leaf.grad.abs().max() > 0.1
+    assert torch.allclose(found, leaf.grad, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", SPECS)
 def test_steps_are_those_of_torchs_adam_one_model_at_a_time(name: str) -> None:
     """One step an epoch, of all records, so that no order matters."""
