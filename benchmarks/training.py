@@ -26,8 +26,10 @@ from rich.console import Console
 from benchmarks import training_ceiling, training_warm
 from benchmarks.throughput import RESULTS, hardware
 from benchmarks.training_cases import BATCH, CASES, EPOCHS, HIDDEN, JUDGED, RECORDS, WIDTH
+from driftloop.trainer.job import bucket, validation_records
 
 PACKAGES = ("torch", "scikit-learn", "numpy")
+BUCKET, FITTED = bucket(RECORDS), RECORDS - validation_records(RECORDS)
 BASELINE = {"mlp": "mlp: torch, one by one", "linear": "linear: torch, one by one"}
 
 
@@ -130,9 +132,10 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
         cpu = row["cpu_ms_per_model"]
         shown = "" if cpu is None else f"{cpu:.2f}"
         saved = "" if cpu is None else f"{first['cpu_ms_per_model'] / cpu:.1f}"
+        error = f" ± {row['loss_error']:.3f}" if row["models"] > 1 else ""
         lines.append(
             f"| {row['case']} | {row['models']:,} | {row['models_per_s']:,.1f} | {shown} | "
-            f"{max(0.0, row['peak_mb']):,.0f} | {row['loss']:.4f} | "
+            f"{max(0.0, row['peak_mb']):,.0f} | {row['loss']:.3f}{error} | "
             f"{row['models_per_s'] / first['models_per_s']:.1f} | {saved} |"
         )
     return lines
@@ -148,8 +151,10 @@ _HEAD = (
 )
 _NOTES = (
     f"Perceptron: one hidden layer of {HIDDEN}, Adam, {EPOCHS} epochs in steps of {BATCH}, weights "
-    "of the best epoch on the newest 15 %, no early end; linear: ridge regression. CPU against one "
-    "by one is the ratio a core, which other work on the machine disturbs less; stacks are trained "
+    "of the best epoch on the newest 15 %, no early end; linear: ridge regression. A stack's epoch "
+    f"is a walk through a bucket of {BUCKET:,} places, {-(-BUCKET // BATCH)} steps where one by one "
+    f"takes {-(-FITTED // BATCH)}. CPU against one by one is the ratio a core, which other work on "
+    "the machine disturbs less; stacks are trained "
     "on all cores beside each other, so that alone on the machine the ratio of models/s is that "
     "times the cores. A ridge regression takes less than a millisecond, most of it to read the "
     "records: stacks of them save the calls, and nothing else. One by one is a "
@@ -157,9 +162,9 @@ _NOTES = (
     "pool has a process a core, each with one thread, begun before the clock. All that trains one "
     "by one was measured on a sample ({sample} perceptrons, 32 times as many linear models): its "
     "models/s hold for any number, and ratios to larger stacks are with that sample. Loss: mean "
-    f"squared error on {RECORDS:,} fresh records of the first {JUDGED} models (the noise has 0.01; "
-    "each case draws first weights of its own, single rows differ by that). Peak memory is this "
-    "process's: pools have theirs in their processes."
+    f"squared error on {RECORDS:,} fresh records of each of the first {JUDGED} models, or of as "
+    "many as were trained, with its standard error (the noise has 0.01; each case draws first "
+    "weights of its own). Peak memory is this process's: pools have theirs in their processes."
 )
 
 

@@ -82,11 +82,8 @@ class Job:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Padded records to fit, and padded width."""
-        count = len(self.inputs)
-        if self.spec.kind != "linear":
-            count -= validation_records(count)
-        return bucket(count), padded(self.inputs.shape[1] + 1)
+        """Padded records and width."""
+        return bucket(len(self.inputs)), padded(self.inputs.shape[1] + 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from driftloop.models.artifact import Weights
-from driftloop.trainer.job import Check, Spec, padded
+from driftloop.trainer.job import Check, Spec, padded, validation_records
 from driftloop.trainer.network import Network, Views
 from driftloop.trainer.walk import RUN, orders, walk
 
@@ -58,8 +58,8 @@ class Stack:
 
 
 def validation_bucket(size: int) -> int:
-    """Room for the validation records of any job whose fitted records fill a bucket of `size`."""
-    return padded(size * 15 // 85 + 2)
+    """Room for the validation records of any job whose records fill a bucket of `size`."""
+    return padded(validation_records(size))
 
 
 def _slope(spec: Spec, outputs: Tensor, y: Tensor) -> Tensor:
