@@ -152,7 +152,7 @@ _HEAD = (
 _NOTES = (
     f"Perceptron: one hidden layer of {HIDDEN}, Adam, {EPOCHS} epochs in steps of {BATCH}, weights "
     "of the best epoch on the newest 15 %, no early end; linear: ridge regression. A stack's epoch "
-    f"is a walk through a bucket of {BUCKET:,} places, {-(-BUCKET // BATCH)} steps where one by one "
+    f"is a walk through a bucket of {BUCKET:,}, {-(-BUCKET // BATCH)} steps where one by one "
     f"takes {-(-FITTED // BATCH)}. CPU against one by one is the ratio a core, which other work on "
     "the machine disturbs less; stacks are trained "
     "on all cores beside each other, so that alone on the machine the ratio of models/s is that "
