@@ -1,9 +1,9 @@
 """Stacked training beside one by one, and warm beside cold starts.
 
-``python -m benchmarks.training [--models 1 16 256 4096] [--sample 32] [--quick]`` trains
-perceptrons and linear models on 2,000 records of 10 features each, every case in a process of its
-own. What trains one by one is measured on at most `--sample` models, for its speed does not depend
-on how many follow; so it is stated. Results go to ``benchmarks/results/training.json`` and
+``python -m benchmarks.training [--models 1 16 256 4096] [--sample 32] [--rounds 3] [--quick]``
+trains perceptrons and linear models on 2,000 records of 10 features each, every case in a process
+of its own. What trains one by one is measured on at most `--sample` models, for its speed does not
+depend on how many follow; so it is stated. Results go to ``benchmarks/results/training.json`` and
 ``.md``; ``--quick`` writes none.
 """
 
@@ -18,6 +18,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -56,27 +57,38 @@ def sizes(case: str, options: argparse.Namespace) -> list[int]:
     return [min(few, max(options.models))]
 
 
+def _medians(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """The median of each figure; None where it was not measured."""
+    return {
+        name: None if value is None else median(one[name] for one in rounds)
+        for name, value in rounds[0].items()
+    }
+
+
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """All cases in turn."""
     cuda = torch.cuda.is_available()
-    rows: list[dict[str, Any]] = []
-    for case in CASES:
-        if "CUDA" in case and not cuda:
-            continue
-        for models in sizes(case, options):
-            with console.status(f"{case}: {models:,} models"):
-                figures = measure(case, models)
-            rows.append({"case": case, **figures})
-            console.print(
-                f"{case:>45}: {models:5,} models, {figures['models_per_s']:9,.1f} models/s, "
-                f"loss {figures['loss']:.4f}"
-            )
+    done: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for turn in range(options.rounds):
+        for case in CASES:
+            if "CUDA" in case and not cuda:
+                continue
+            for models in sizes(case, options):
+                with console.status(f"round {turn + 1}: {case}: {models:,} models"):
+                    figures = measure(case, models)
+                done.setdefault((case, models), []).append(figures)
+                console.print(
+                    f"{case:>45}: {models:5,} models, {figures['models_per_s']:9,.1f} models/s, "
+                    f"loss {figures['loss']:.4f}"
+                )
+    rows = [{"case": case, **_medians(found)} for (case, _), found in done.items()]
     with console.status("what the matrix products alone could do"):
         ceiling = training_ceiling.measure()
     with console.status("warm and cold starts"):
         warm = training_warm.measure(4 if options.quick else 32)
     return {
         "sample": options.sample,
+        "rounds": options.rounds,
         "date": datetime.now(UTC).date().isoformat(),
         "hardware": hardware(),
         "load": os.getloadavg()[2],
@@ -94,7 +106,7 @@ def render(result: dict[str, Any]) -> str:
     lines = [
         "# Training, stacked and one by one",
         "",
-        _MADE.format(load=result["load"]),
+        _MADE.format(load=result["load"], rounds=result["rounds"]),
         "",
         f"{RECORDS:,} records x {WIDTH} features a model; {result['date']}; {result['hardware']}; "
         f"Python {result['python']}; "
@@ -142,8 +154,9 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 _MADE = (
-    "Made by `python -m benchmarks.training`. Machines are noisy: compare the ratios, those of CPU "
-    "first. Mean number of processes that wanted a core meanwhile: {load:.0f}."
+    "Made by `python -m benchmarks.training`. Medians of {rounds} rounds through all cases. "
+    "Machines are noisy: compare the ratios, those of CPU first. Mean number of processes that "
+    "wanted a core meanwhile: {load:.0f}."
 )
 _HEAD = (
     "| case | models | models/s | CPU, ms a model | peak MB beyond records | final loss "
@@ -179,11 +192,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=int, nargs="+", default=[1, 16, 256, 4096])
     parser.add_argument("--sample", type=int, default=32, help="models of what trains one by one")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="1, 16 and 256 models; write nothing")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     if options.quick:
-        options.models, options.sample = [1, 16, 256], 16
+        options.models, options.sample, options.rounds = [1, 16, 256], 16, 1
     console = Console()
     result = run(options, console)
     page = render(result)
