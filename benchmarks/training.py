@@ -1,9 +1,9 @@
 """Stacked training beside one by one, and warm beside cold starts.
 
-``python -m benchmarks.training [--models 1 16 256 4096] [--sample 32] [--quick]`` trains
-perceptrons and linear models on 2,000 records of 10 features each, every case in a process of its
-own. What trains one by one is measured on at most `--sample` models, for its speed does not depend
-on how many follow; so it is stated. Results go to ``benchmarks/results/training.json`` and
+``python -m benchmarks.training [--models 1 16 256 4096] [--sample 32] [--rounds 3] [--quick]``
+trains perceptrons and linear models on 2,000 records of 10 features each, every case in a process
+of its own. What trains one by one is measured on at most `--sample` models, for its speed does not
+depend on how many follow; so it is stated. Results go to ``benchmarks/results/training.json`` and
 ``.md``; ``--quick`` writes none.
 """
 
@@ -18,6 +18,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -26,8 +27,10 @@ from rich.console import Console
 from benchmarks import training_ceiling, training_warm
 from benchmarks.throughput import RESULTS, hardware
 from benchmarks.training_cases import BATCH, CASES, EPOCHS, HIDDEN, JUDGED, RECORDS, WIDTH
+from driftloop.trainer.job import bucket, validation_records
 
 PACKAGES = ("torch", "scikit-learn", "numpy")
+BUCKET, FITTED = bucket(RECORDS), RECORDS - validation_records(RECORDS)
 BASELINE = {"mlp": "mlp: torch, one by one", "linear": "linear: torch, one by one"}
 
 
@@ -54,27 +57,38 @@ def sizes(case: str, options: argparse.Namespace) -> list[int]:
     return [min(few, max(options.models))]
 
 
+def _medians(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """The median of each figure; None where it was not measured."""
+    return {
+        name: None if value is None else median(one[name] for one in rounds)
+        for name, value in rounds[0].items()
+    }
+
+
 def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """All cases in turn."""
     cuda = torch.cuda.is_available()
-    rows: list[dict[str, Any]] = []
-    for case in CASES:
-        if "CUDA" in case and not cuda:
-            continue
-        for models in sizes(case, options):
-            with console.status(f"{case}: {models:,} models"):
-                figures = measure(case, models)
-            rows.append({"case": case, **figures})
-            console.print(
-                f"{case:>45}: {models:5,} models, {figures['models_per_s']:9,.1f} models/s, "
-                f"loss {figures['loss']:.4f}"
-            )
+    done: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for turn in range(options.rounds):
+        for case in CASES:
+            if "CUDA" in case and not cuda:
+                continue
+            for models in sizes(case, options):
+                with console.status(f"round {turn + 1}: {case}: {models:,} models"):
+                    figures = measure(case, models)
+                done.setdefault((case, models), []).append(figures)
+                console.print(
+                    f"{case:>45}: {models:5,} models, {figures['models_per_s']:9,.1f} models/s, "
+                    f"loss {figures['loss']:.4f}"
+                )
+    rows = [{"case": case, **_medians(found)} for (case, _), found in done.items()]
     with console.status("what the matrix products alone could do"):
         ceiling = training_ceiling.measure()
     with console.status("warm and cold starts"):
         warm = training_warm.measure(4 if options.quick else 32)
     return {
         "sample": options.sample,
+        "rounds": options.rounds,
         "date": datetime.now(UTC).date().isoformat(),
         "hardware": hardware(),
         "load": os.getloadavg()[2],
@@ -92,7 +106,7 @@ def render(result: dict[str, Any]) -> str:
     lines = [
         "# Training, stacked and one by one",
         "",
-        _MADE.format(load=result["load"]),
+        _MADE.format(load=result["load"], rounds=result["rounds"]),
         "",
         f"{RECORDS:,} records x {WIDTH} features a model; {result['date']}; {result['hardware']}; "
         f"Python {result['python']}; "
@@ -130,17 +144,19 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
         cpu = row["cpu_ms_per_model"]
         shown = "" if cpu is None else f"{cpu:.2f}"
         saved = "" if cpu is None else f"{first['cpu_ms_per_model'] / cpu:.1f}"
+        error = f" ± {row['loss_error']:.3f}" if row["models"] > 1 else ""
         lines.append(
             f"| {row['case']} | {row['models']:,} | {row['models_per_s']:,.1f} | {shown} | "
-            f"{max(0.0, row['peak_mb']):,.0f} | {row['loss']:.4f} | "
+            f"{max(0.0, row['peak_mb']):,.0f} | {row['loss']:.3f}{error} | "
             f"{row['models_per_s'] / first['models_per_s']:.1f} | {saved} |"
         )
     return lines
 
 
 _MADE = (
-    "Made by `python -m benchmarks.training`. Machines are noisy: compare the ratios, those of CPU "
-    "first. Mean number of processes that wanted a core meanwhile: {load:.0f}."
+    "Made by `python -m benchmarks.training`. Medians of {rounds} rounds through all cases. "
+    "Machines are noisy: compare the ratios, those of CPU first. Mean number of processes that "
+    "wanted a core meanwhile: {load:.0f}."
 )
 _HEAD = (
     "| case | models | models/s | CPU, ms a model | peak MB beyond records | final loss "
@@ -148,8 +164,10 @@ _HEAD = (
 )
 _NOTES = (
     f"Perceptron: one hidden layer of {HIDDEN}, Adam, {EPOCHS} epochs in steps of {BATCH}, weights "
-    "of the best epoch on the newest 15 %, no early end; linear: ridge regression. CPU against one "
-    "by one is the ratio a core, which other work on the machine disturbs less; stacks are trained "
+    "of the best epoch on the newest 15 %, no early end; linear: ridge regression. A stack's epoch "
+    f"is a walk through a bucket of {BUCKET:,}, {-(-BUCKET // BATCH)} steps where one by one "
+    f"takes {-(-FITTED // BATCH)}. CPU against one by one is the ratio a core, which other work on "
+    "the machine disturbs less; stacks are trained "
     "on all cores beside each other, so that alone on the machine the ratio of models/s is that "
     "times the cores. A ridge regression takes less than a millisecond, most of it to read the "
     "records: stacks of them save the calls, and nothing else. One by one is a "
@@ -157,9 +175,9 @@ _NOTES = (
     "pool has a process a core, each with one thread, begun before the clock. All that trains one "
     "by one was measured on a sample ({sample} perceptrons, 32 times as many linear models): its "
     "models/s hold for any number, and ratios to larger stacks are with that sample. Loss: mean "
-    f"squared error on {RECORDS:,} fresh records of the first {JUDGED} models (the noise has 0.01; "
-    "each case draws first weights of its own, single rows differ by that). Peak memory is this "
-    "process's: pools have theirs in their processes."
+    f"squared error on {RECORDS:,} fresh records of each of the first {JUDGED} models, or of as "
+    "many as were trained, with its standard error (the noise has 0.01; each case draws first "
+    "weights of its own). Peak memory is this process's: pools have theirs in their processes."
 )
 
 
@@ -174,11 +192,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=int, nargs="+", default=[1, 16, 256, 4096])
     parser.add_argument("--sample", type=int, default=32, help="models of what trains one by one")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="1, 16 and 256 models; write nothing")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     if options.quick:
-        options.models, options.sample = [1, 16, 256], 16
+        options.models, options.sample, options.rounds = [1, 16, 256], 16, 1
     console = Console()
     result = run(options, console)
     page = render(result)

@@ -23,13 +23,12 @@ import numpy.typing as npt
 import torch
 
 from driftloop.models.artifact import Weights
-from driftloop.trainer.job import Fitted, Job, Spec
-from driftloop.trainer.mlp import validation_records
+from driftloop.trainer.job import Fitted, Job, Spec, validation_records
 from driftloop.trainer.train import device_of, fit
 
 Array = npt.NDArray[np.float64]
 RECORDS, WIDTH, HIDDEN, BATCH, EPOCHS, RATE = 2000, 10, 32, 256, 30, 0.01
-JUDGED = 16  # models whose loss is measured: the first ones, which every case trains
+JUDGED = 256  # models whose loss is measured, at most: the first ones
 MLP = Spec(
     kind="mlp_regressor",
     task="regression",
@@ -181,8 +180,8 @@ CASES: dict[str, tuple[Spec, Callable[[], Callable[[Sequence[Job]], list[Fitted]
 }
 
 
-def loss(found: Sequence[Fitted]) -> float:
-    """Mean squared error of the first models on 2,000 fresh records each."""
+def loss(found: Sequence[Fitted]) -> tuple[float, float]:
+    """Mean squared error of the first models on 2,000 fresh records each, and its own error."""
     errors = []
     for number, one in enumerate(found[:JUDGED]):
         x, y = records(number, RECORDS, seed=1)
@@ -191,7 +190,8 @@ def loss(found: Sequence[Fitted]) -> float:
             x = x @ one.weights[f"weight.{layer}"] + one.weights[f"bias.{layer}"]
         mean, scale = one.target
         errors.append(float(np.square(x[:, 0] * scale + mean - y).mean()))
-    return float(np.mean(errors))
+    deviation = float(np.std(errors, ddof=1)) if len(errors) > 1 else 0.0
+    return float(np.mean(errors)), deviation / len(errors) ** 0.5
 
 
 def _resident() -> int:
@@ -213,12 +213,14 @@ def measure(case: str, models: int) -> dict[str, Any]:
     found = run(many)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, peak_before) * 1024
+    mean, error = loss(found)
     return {
         "models": models,
         "models_per_s": models / wall,
         "cpu_ms_per_model": None if "pool" in case else cpu / models * 1e3,
         "peak_mb": (peak - before) / 2**20,
-        "loss": loss(found),
+        "loss": mean,
+        "loss_error": error,
     }
 
 

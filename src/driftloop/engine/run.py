@@ -8,8 +8,8 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,7 @@ from driftloop.engine import sink, source, stop
 from driftloop.engine._cluster import run_cluster
 from driftloop.engine._recovery import locked, prepare
 from driftloop.errors import DriftloopError
-
-GC_THRESHOLDS = (100_000, 20, 20)
+from driftloop.garbage import rare_collections
 
 API_ENABLED = "BYTEWAX_DATAFLOW_API_ENABLED"
 API_CACHE = "BYTEWAX_DATAFLOW_API_CACHE_PATH"
@@ -128,7 +127,8 @@ def run_process(
         os.environ[API_CACHE] = tempfile.mkdtemp(prefix="driftloop-api-")
     store = RecoveryConfig(recovery) if recovery else None  # type: ignore[no-untyped-call]
     try:
-        with _rare_collections():
+        gc.collect()  # what is left is not walked again
+        with rare_collections():
             cli_main(  # type: ignore[no-untyped-call]
                 flow,
                 workers_per_process=workers,
@@ -148,25 +148,6 @@ def run_process(
     finally:
         source.shut_all()
         sink.shut_all()
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Let Python look for unreachable cycles a hundred times less often.
-
-    Each message that is read is an object that the collector counts, and each full collection
-    walks the state of all streams: with its defaults it took a quarter of the monitor's time. What
-    flows here makes no cycles; reference counts free it.
-    """
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()  # modules and settings need not be walked
-    gc.set_threshold(*GC_THRESHOLDS)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 def build(flow: Dataflow | FlowFactory | str, arguments: Mapping[str, Any] | None) -> Dataflow:

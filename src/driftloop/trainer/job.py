@@ -125,6 +125,11 @@ def bucket(records: int) -> int:
     return max(ALIGN, 1 << (max(records, 1) - 1).bit_length())
 
 
+def validation_records(records: int) -> int:
+    """How many of the newest records decide when to stop; at least one is left to fit."""
+    return 0 if records < 2 else max(1, records * 15 // 100)
+
+
 def seed_of(what: str, seed: int) -> int:
     """A model's seed, in [0, 2**63), from what it is trained on and the trainer's seed."""
     digest = hashlib.blake2b(f"{seed}:{what}".encode(), digest_size=8).digest()

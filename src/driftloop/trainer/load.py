@@ -14,6 +14,7 @@ from driftloop.errors import (
     OffsetsExpiredError,
     TrainingError,
 )
+from driftloop.garbage import rare_collections
 from driftloop.kafka.contents import contents
 from driftloop.kafka.ranges import expired_ranges, read_ranges
 from driftloop.kafka.topics import partition_counts
@@ -74,7 +75,8 @@ def load(
         results.update(_gone(client, ranges))
         open_ = {name: found for name, found in ranges.items() if name not in results}
         try:
-            results.update(_read(client, wanted, open_, check))
+            with rare_collections():
+                results.update(_read(client, wanted, open_, check))
             break
         except OffsetsExpiredError:
             continue  # retention passed between looking and reading: look again

@@ -16,7 +16,7 @@ import torch
 from driftloop.errors import TrainingError
 from driftloop.settings.base import parse_size
 from driftloop.trainer import mlp
-from driftloop.trainer.job import Job, Spec, bucket, padded
+from driftloop.trainer.job import Job, Spec, padded
 from driftloop.trainer.network import Network
 
 CPU_SHARE, GPU_SHARE = 0.5, 0.8
@@ -102,7 +102,7 @@ def need(spec: Spec, shape: tuple[int, int]) -> int:
     if spec.kind == "linear":
         # The records; weighted once more, and for BLAS; a dozen vectors; three square matrices.
         return 8 * (3 * records * width + 12 * records * (spec.outputs + 1) + 4 * width**2)
-    room, batch = mlp.validation_bucket(records), min(padded(spec.batch_records), bucket(records))
+    room, batch = mlp.validation_bucket(records), min(padded(spec.batch_records), records)
     network = Network(spec, width)
     stored = (records + room) * (width + 3)
     orders = 6 * records + 2048  # int64: places and what they are computed from

@@ -13,20 +13,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from driftloop.models.artifact import Weights
-from driftloop.trainer.job import Check, Spec, bucket, padded
+from driftloop.trainer.job import Check, Spec, padded, validation_records
 from driftloop.trainer.network import Network, Views
+from driftloop.trainer.walk import RUN, orders, walk
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 _HUBER = 0.1
 """An absolute loss is followed as Huber's, straight beyond so many standard deviations."""
 _BLOCK = 256
-"""Epochs for which orders are drawn at a time."""
+"""Epochs for which orders are drawn at a time, at most."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,7 +34,8 @@ class Stack:
     """Models of one shape.
 
     Attributes:
-        x: (models, bucket, features) float32; rows from `counts` on are padding.
+        x: (models, bucket, features) float32, in an order drawn once. Rows from `counts` on are
+            padding, but those that fill the last run, which repeat the first ones.
         y: (models, bucket) scaled labels, or class indices.
         counts: (models,) records to fit.
         x_check: (models, validation, features) newest records.
@@ -56,32 +57,18 @@ class Stack:
     first: list[Weights | None]
 
 
-def validation_records(records: int) -> int:
-    """How many of the newest records decide when to stop; at least one is left to fit."""
-    return 0 if records < 2 else max(1, records * 15 // 100)
-
-
 def validation_bucket(size: int) -> int:
-    """Room for the validation records of any job whose fitted records fill a bucket of `size`."""
-    return padded(size * 15 // 85 + 2)
-
-
-def _orders(
-    generator: np.random.Generator, count: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Strides and starts of the next epochs: record (stride j + start) mod count comes j-th."""
-    strides = generator.integers(1, max(count, 2), _BLOCK)
-    strides = np.where(np.gcd(strides, count) == 1, strides, 1)
-    return strides, generator.integers(0, count, _BLOCK)
+    """Room for the validation records of any job whose records fill a bucket of `size`."""
+    return padded(validation_records(size))
 
 
 def _slope(spec: Spec, outputs: Tensor, y: Tensor) -> Tensor:
-    """Gradient of the loss by the outputs, (models, records, outputs)."""
+    """Gradient of the loss by the outputs, (models, outputs, records)."""
     if spec.task == "multiclass":
-        return torch.softmax(outputs, dim=2) - functional.one_hot(y.long(), spec.outputs)
+        return torch.softmax(outputs, dim=1) - functional.one_hot(y.long(), spec.outputs).mT
     if spec.task == "binary":
-        return torch.sigmoid(outputs) - y.unsqueeze(2)
-    residual = outputs - y.unsqueeze(2)
+        return torch.sigmoid(outputs) - y.unsqueeze(1)
+    residual = outputs - y.unsqueeze(1)
     if spec.loss == "absolute":
         return torch.clamp(residual / _HUBER, -1.0, 1.0)
     return residual
@@ -90,12 +77,12 @@ def _slope(spec: Spec, outputs: Tensor, y: Tensor) -> Tensor:
 def _loss(spec: Spec, outputs: Tensor, y: Tensor, mask: Tensor) -> Tensor:
     """Mean loss of each model, (models,)."""
     if spec.task == "multiclass":
-        chosen = torch.log_softmax(outputs, dim=2).gather(2, y.long().unsqueeze(2)).squeeze(2)
+        chosen = torch.log_softmax(outputs, dim=1).gather(1, y.long().unsqueeze(1)).squeeze(1)
         values = -chosen
     elif spec.task == "binary":
-        values = functional.softplus(outputs.squeeze(2)) - y * outputs.squeeze(2)
+        values = functional.softplus(outputs.squeeze(1)) - y * outputs.squeeze(1)
     else:
-        residual = outputs.squeeze(2) - y
+        residual = outputs.squeeze(1) - y
         values = residual.abs() if spec.loss == "absolute" else residual.square()
     return (values * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
 
@@ -116,10 +103,10 @@ class _Run:
         for flat, given in zip(first, stack.first, strict=True):
             if given is not None:
                 self.network.pack(flat, given)
-        self.flat_x, self.flat_y = stack.x.reshape(-1, features), stack.y.reshape(-1)
-        self.ramp = torch.arange(self.size, device=device)
-        self.batch = min(padded(spec.batch_records), bucket(self.size))
-        self.time = 0
+        self.runs_x, self.runs_y = stack.x.view(-1, RUN * features), stack.y.view(-1, RUN)
+        self.ramp = torch.arange(self.size // RUN, dtype=torch.float64, device=device)
+        self.batch = min(padded(spec.batch_records), self.size)
+        self.time = torch.zeros((), device=device)
         self.best = torch.from_numpy(np.stack(first)).to(device)  # (models, parameters)
         self.best_epoch = [0] * models
         decay = self.network.penalties(spec.l2, device)
@@ -129,7 +116,7 @@ class _Run:
         self.params = self.best.clone()
         self.moment1, self.moment2 = torch.zeros_like(self.params), torch.zeros_like(self.params)
         self.decay = decay / stack.counts.unsqueeze(1).to(self.params.dtype)
-        self.counts = stack.counts
+        self.counts = -(-stack.counts // RUN)  # of runs
         self.checks = (stack.x_check, stack.y_check, stack.mask_check)
         self.kept = self.params.clone()
         self.lowest = torch.full((models,), torch.inf, device=device)
@@ -141,41 +128,53 @@ class _Run:
         """One walk through the records."""
         at = number % _BLOCK
         if at == 0:
+            epochs = min(_BLOCK, self.spec.epochs - number)
             drawn = [
-                _orders(self.generators[model], count)
+                orders(self.generators[model], count, epochs)
                 for model, count in zip(self.model.tolist(), self.counts.tolist(), strict=True)
             ]
             device = self.params.device
             self.strides = torch.from_numpy(np.stack([one[0] for one in drawn])).to(device)
             self.starts = torch.from_numpy(np.stack([one[1] for one in drawn])).to(device)
-        places = self.strides[:, at, None] * self.ramp + self.starts[:, at, None]
-        places = places % self.counts.unsqueeze(1) + (self.model * self.size).unsqueeze(1)
+        runs = self.counts.unsqueeze(1)
+        places = walk(self.strides[:, at, None], self.starts[:, at, None], runs, self.ramp)
+        places += (self.model * len(self.ramp)).unsqueeze(1)
         views = self.network.views(self.params)
         slopes = torch.zeros_like(self.params)
         slope_views = self.network.views(slopes)
-        for chosen in torch.split(places, self.batch, dim=1):  # (rows, batch)
-            check()
-            self._slopes(chosen, views, slope_views)
-            slopes.addcmul_(self.params, self.decay)
-            self._adam(slopes)
+        with _products(self.spec.precision, self.params.device):
+            for chosen in torch.split(places, self.batch // RUN, dim=1):
+                check()
+                self._slopes(chosen, views, slope_views)
+                if self.spec.l2:
+                    slopes.addcmul_(self.params, self.decay)
+                self._adam(slopes)
 
     def _slopes(self, chosen: Tensor, views: Views, slopes: Views) -> None:
-        at = chosen.reshape(-1)  # whole rows by one index: a fourth of the time of x[chosen]
-        x = self.flat_x.index_select(0, at).view(*chosen.shape, -1)
-        y = self.flat_y.index_select(0, at).view(chosen.shape)
-        with _products(self.spec.precision, self.params.device):
-            values = self.network.forward(x, views)
-            delta = _slope(self.spec, values[-1], y) / chosen.shape[1]
-            self.network.backward(values, delta, views, slopes)
+        at, rows = chosen.reshape(-1), len(chosen)  # one index: a fourth of the time of x[chosen]
+        x = self.runs_x.index_select(0, at).view(rows, -1, self.stack.x.shape[2])
+        y = self.runs_y.index_select(0, at).view(rows, -1)
+        values = self.network.forward(x, views)
+        delta = _slope(self.spec, values[-1], y).div_(y.shape[1])
+        self.network.backward(values, delta, views, slopes)
 
     def _adam(self, slopes: Tensor) -> None:
-        """Kingma and Ba, *Adam*, 2015, algorithm 1, in its efficient form of section 2."""
-        self.time += 1
-        self.moment1.lerp_(slopes, 1.0 - _BETA1)
-        self.moment2.mul_(_BETA2).addcmul_(slopes, slopes, value=1.0 - _BETA2)
-        rate = self.spec.learning_rate * (1.0 - _BETA2**self.time) ** 0.5
-        rate /= 1.0 - _BETA1**self.time
-        self.params.addcdiv_(self.moment1, self.moment2.sqrt().add_(_EPSILON), value=-rate)
+        """Kingma and Ba, *Adam*, 2015, algorithm 1; torch does it in one pass over the memory."""
+        torch._fused_adam_(
+            [self.params],
+            [slopes],
+            [self.moment1],
+            [self.moment2],
+            [],
+            [self.time.add_(1.0)],
+            lr=self.spec.learning_rate,
+            beta1=_BETA1,
+            beta2=_BETA2,
+            weight_decay=0.0,
+            eps=_EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )
 
     def judge(self, number: int) -> bool:
         """Keep weights that are better on the validation records; whether any model goes on."""

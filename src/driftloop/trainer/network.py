@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from driftloop.models.context import TAPS, convolutions, span
 from driftloop.trainer.job import Spec, padded
 
 Views = list[tuple[Tensor, Tensor]]
-"""Weight (models, inputs, outputs) and bias (models, 1, outputs) of each layer."""
+"""Weight (models, outputs, inputs) and bias (models, outputs, 1) of each layer."""
 
 Places = npt.NDArray[np.intp]
 
@@ -83,8 +84,8 @@ class Network:
         """The layers of flat parameters, (models, size)."""
         return [
             (
-                flat[:, one.weight : one.bias].view(-1, one.inputs, one.outputs),
-                flat[:, one.bias : one.bias + one.outputs].unsqueeze(1),
+                flat[:, one.weight : one.bias].view(-1, one.outputs, one.inputs),
+                flat[:, one.bias : one.bias + one.outputs].unsqueeze(2),
             )
             for one in self._layers
         ]
@@ -110,6 +111,11 @@ class Network:
         outputs = [spec.channels] * self._convolutions + [*spec.hidden, spec.outputs]
         return list(zip(rows, outputs, strict=True))
 
+    @staticmethod
+    def _block(flat: npt.NDArray[Any], layer: _Layer) -> npt.NDArray[Any]:
+        """The weight of a layer in the flat parameters of one model, (inputs, outputs), a view."""
+        return flat[layer.weight : layer.bias].reshape(layer.outputs, layer.inputs).T
+
     def first(self, width: int, generator: np.random.Generator) -> npt.NDArray[np.float32]:
         """Initial weights and biases, uniform within 1/sqrt(inputs), as torch's layers draw them.
 
@@ -120,7 +126,7 @@ class Network:
         flat = np.zeros(self.size, np.float32)
         for one, (rows, outputs) in zip(self._layers, self._real(width), strict=True):
             most = 1.0 / np.sqrt(max(len(rows), 1))
-            block = flat[one.weight : one.bias].reshape(one.inputs, one.outputs)
+            block = self._block(flat, one)
             block[rows, :outputs] = generator.uniform(-most, most, (len(rows), outputs))
             flat[one.bias : one.bias + outputs] = generator.uniform(-most, most, outputs)
         return flat
@@ -129,7 +135,7 @@ class Network:
         """Write a perceptron's unpadded weights into their places; the padding is zero already."""
         for i, one in enumerate(self._layers):
             weight, bias = weights[f"weight.{i}"], weights[f"bias.{i}"]
-            block = flat[one.weight : one.bias].reshape(one.inputs, one.outputs)
+            block = self._block(flat, one)
             block[: weight.shape[0], : weight.shape[1]] = weight
             flat[one.bias : one.bias + len(bias)] = bias
 
@@ -141,33 +147,39 @@ class Network:
         ):
             conv = i < self._convolutions
             prefix, number = ("conv.", i) if conv else ("", i - self._convolutions)
-            block = flat[one.weight : one.bias].reshape(one.inputs, one.outputs)
+            block = self._block(flat, one)
             weights[f"{prefix}weight.{number}"] = np.ascontiguousarray(block[rows, :outputs])
             weights[f"{prefix}bias.{number}"] = flat[one.bias : one.bias + outputs].copy()
         return weights
 
     def forward(self, x: Tensor, views: Views) -> list[Tensor]:
-        """What each layer multiplies, and at the end the outputs, (models, records, outputs).
+        """What each layer multiplies, and at the end the outputs, (models, outputs, records).
+
+        Values of dense layers lie feature by feature, (models, features, records): so the product
+        that gives a single output is one of a row, not of a column, which takes nine times as
+        long, and sums over records run along the memory. Those of convolutions lie record by
+        record, (models, records x places, taps x channels), neighbours side by side.
 
         Args:
             x: (models, records, features).
             views: Of the parameters.
         """
+        value, values = x, []
         lags = self._spec.lags
-        value = functional.pad(x[:, :, :lags], (self._before, 0)) if lags else x
-        values = []
-        for i, (weight, bias) in enumerate(views):
-            if i < self._convolutions:  # (models, records x places, taps x channels)
-                value = value.reshape(len(x), -1, weight.shape[1])
-            elif lags and i == self._convolutions:
-                others = functional.pad(x[:, :, lags:], (0, self._others - x.shape[2] + lags))
-                value = torch.cat([value, others.to(value.dtype)], dim=2)
+        if lags:
+            value = functional.pad(x[:, :, :lags], (self._before, 0))
+            for weight, bias in views[: self._convolutions]:
+                value = value.reshape(len(x), -1, weight.shape[2])
+                values.append(value)
+                value = torch.baddbmm(bias.mT, value, weight.mT).relu_()
+            others = functional.pad(x[:, :, lags:], (0, self._others - x.shape[2] + lags))
+            value = torch.cat([value, others.to(value.dtype)], dim=2)
+        value = value.mT
+        for i in range(self._convolutions, len(views)):
             values.append(value)
-            if weight.shape[2] == 1:  # matrix products with one column are several times slower
-                z = (value * weight.mT).sum(dim=2, keepdim=True) + bias
-            else:
-                z = torch.baddbmm(bias, value, weight)
-            value = z.relu_() if i + 1 < len(views) else z
+            weight, bias = views[i]
+            value = torch.baddbmm(bias, weight, value)
+            value = value.relu_() if i + 1 < len(views) else value
         return [*values, value]
 
     def backward(self, values: list[Tensor], delta: Tensor, views: Views, slopes: Views) -> None:
@@ -175,23 +187,74 @@ class Network:
 
         Args:
             values: From `forward`.
-            delta: (models, records, outputs) gradient by the outputs.
+            delta: (models, outputs, records) gradient by the outputs. It and `values` are
+                overwritten.
             views: Of the parameters.
             slopes: Of the gradient, likewise.
         """
-        for i in reversed(range(len(self._layers))):
-            single = delta.shape[2] == 1
-            if single:
-                slopes[i][0].copy_((values[i] * delta).sum(dim=1).unsqueeze(2))
-            else:
-                slopes[i][0].copy_(torch.bmm(values[i].mT, delta))
-            slopes[i][1].copy_(delta.sum(dim=1, keepdim=True))
-            if not i:
-                break
-            weight, value = views[i][0], values[i]
+        open_ = len(views)  # layers whose slopes are still to be written
+        if delta.shape[1] == 1 and open_ - 2 >= self._convolutions:
+            open_ -= 2
+            delta = _last_two(values[open_:], delta, views[open_:], slopes[open_:])
+            if open_:
+                weight = views[open_][0] * views[open_ + 1][0].mT
+                delta = self._below(open_, weight, delta, values[open_])
+        for i in reversed(range(self._convolutions, open_)):
+            slopes[i][0].copy_(torch.bmm(delta, values[i].mT))
+            _sum_last(delta, slopes[i][1])
+            if i:
+                delta = self._below(i, views[i][0], delta, values[i])
+        self._convolved(values, delta.mT, views, slopes)
+
+    def _below(self, i: int, weight: Tensor, delta: Tensor, value: Tensor) -> Tensor:
+        """The gradient by what layer i - 1 gives, before its ReLU."""
+        if i == self._convolutions:  # the other inputs have no layer before them
             channels = self._layers[i - 1].outputs
-            if i == self._convolutions:  # the other inputs have no layer before them
-                weight, value = weight[:, :channels], value[:, :, :channels]
-            delta = delta * weight.mT if single else torch.bmm(delta, weight.mT)
-            delta = torch.ops.aten.threshold_backward(delta, value, 0.0)
-            delta = delta.reshape(len(delta), -1, channels)
+            weight, value = weight[:, :, :channels], value[:, :channels]
+        return _through_relu(torch.bmm(weight.mT, delta), value)
+
+    def _convolved(self, values: list[Tensor], delta: Tensor, views: Views, slopes: Views) -> None:
+        """The convolutions' part of `backward`; `delta` is (models, records, channels) here."""
+        for i in reversed(range(self._convolutions)):
+            delta = delta.reshape(len(delta), -1, self._layers[i].outputs)
+            slopes[i][0].copy_(torch.bmm(delta.mT, values[i]))
+            slopes[i][1].copy_(delta.sum(dim=1).unsqueeze(2))
+            if i:
+                delta = _through_relu(torch.bmm(delta, views[i][0]), values[i])
+
+
+def _last_two(values: list[Tensor], delta: Tensor, views: Views, slopes: Views) -> Tensor:
+    """What `backward` does for a single output and the dense layer before it.
+
+    The weight v of a unit is the same for all records, so they are summed without it. And where
+    the unit's ReLU lets a record pass, the unit is w·x + b: sums over the unit, which v's slope is,
+    are those over x times w and b. So the values of the units are gone through once, not thrice.
+
+    Args:
+        values: What the last two layers multiply, and the outputs.
+        delta: (models, 1, records) gradient by the outputs.
+        views: Of the last two layers' parameters.
+        slopes: Of their gradient.
+
+    Returns:
+        `delta` where each unit's ReLU lets it pass, (models, units, records).
+    """
+    (weight, bias), ahead = views[0], views[1][0].mT
+    passed = _through_relu(delta.expand_as(values[1]), values[1])
+    product, total = torch.bmm(passed, values[0].mT), passed.sum(dim=2, keepdim=True)
+    torch.mul(product, ahead, out=slopes[0][0])
+    torch.mul(total, ahead, out=slopes[0][1])
+    _sum_last(product * weight, slopes[1][0].mT).addcmul_(total, bias)
+    _sum_last(delta, slopes[1][1])
+    return passed
+
+
+def _sum_last(values: Tensor, out: Tensor) -> Tensor:
+    """Sum (models, features, records) over records into `out`, (models, features, 1)."""
+    return torch.sum(values, dim=2, keepdim=True, dtype=out.dtype, out=out)
+
+
+def _through_relu(delta: Tensor, value: Tensor) -> Tensor:
+    """The gradient before a ReLU that gave `value`, which it overwrites."""
+    torch.ops.aten.threshold_backward.grad_input(delta, value, 0.0, grad_input=value)
+    return value

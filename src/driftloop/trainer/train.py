@@ -24,11 +24,22 @@ from torch import Tensor
 from driftloop.errors import Fault, SettingsError
 from driftloop.models.artifact import Weights
 from driftloop.trainer import linear, mlp
-from driftloop.trainer.job import Check, Fitted, Job, Spec, padded, target_of
+from driftloop.trainer.job import (
+    Check,
+    Fitted,
+    Job,
+    Spec,
+    padded,
+    target_of,
+    validation_records,
+)
 from driftloop.trainer.memory import budget, is_refusal, need, needs, too_large
+from driftloop.trainer.walk import RUN
 
-_CPU_MODELS = 16
-"""Models of a stack on a CPU: their values of one step stay in its cache."""
+_CPU_MODELS = 32
+"""Models of a stack on a CPU, at most: their values of one step just stay in its cache."""
+_CPU_FEW = 16
+"""Fewer are not parted for the sake of a core that has nothing to do: the calls would cost it."""
 _log = structlog.get_logger(__name__)
 
 
@@ -93,7 +104,8 @@ def fit_each(
     workers = 1 if device.type == "cuda" else min(_processors(), len(jobs))
     most = budget(memory, device)
     alone = [i for i, job in enumerate(jobs) if needs(job) > most // workers]
-    stacks = _stacks(jobs, sorted({*range(len(jobs))} - {*alone}), device, most // workers)
+    chosen = sorted({*range(len(jobs))} - {*alone})
+    stacks = _stacks(jobs, chosen, device, most // workers, workers)
     results: dict[int, Fitted | Exception] = {}
     with _one_thread(device):
         with ThreadPoolExecutor(workers, "driftloop-fit") as pool:
@@ -109,7 +121,7 @@ def fit_each(
 
 
 def _stacks(
-    jobs: Sequence[Job], chosen: Sequence[int], device: torch.device, most: int
+    jobs: Sequence[Job], chosen: Sequence[int], device: torch.device, most: int, workers: int
 ) -> list[list[int]]:
     """Which jobs are stacked, in `most` bytes; the largest first, for they decide the end."""
     groups: dict[tuple[Spec, tuple[int, int]], list[int]] = defaultdict(list)
@@ -119,7 +131,7 @@ def _stacks(
     for (spec, shape), members in groups.items():
         width = max(1, most // need(spec, shape))
         if device.type == "cpu":
-            width = min(width, _CPU_MODELS)
+            width = min(width, _CPU_MODELS, max(_CPU_FEW, -(-len(members) // workers)))
         stacks += [members[first : first + width] for first in range(0, len(members), width)]
     return sorted(stacks, key=lambda one: -jobs[one[0]].shape[0] * len(one))
 
@@ -211,12 +223,14 @@ def _fit_mlp(
     counts = np.zeros(models, np.int64)
     for i, (job, (mean, deviation)) in enumerate(zip(jobs, targets, strict=True)):
         labels = (job.labels - mean) / deviation
-        held = mlp.validation_records(len(labels))
+        held = validation_records(len(labels))
         count = len(labels) - held
         # The walk through the records is regular, so their places are drawn once.
         order = np.random.default_rng([job.seed, 1]).permutation(count)
-        x[i, :count, : job.inputs.shape[1]] = job.inputs[order]
-        y[i, :count] = labels[order]
+        order = np.resize(order, -(-count // RUN) * RUN)  # begins anew at its end
+        inputs = job.inputs[:count].astype(np.float32)
+        x[i, : len(order), : inputs.shape[1]] = inputs.take(order, axis=0)
+        y[i, : len(order)] = labels[order]
         x_check[i, :held, : job.inputs.shape[1]] = job.inputs[count:]
         y_check[i, :held] = labels[count:]
         mask_check[i, :held] = 1.0

@@ -13,8 +13,7 @@ from torch.nn import functional
 
 from driftloop.models.artifact import Weights
 from driftloop.models.predict import forward
-from driftloop.trainer.job import Job, Spec, padded, target_of
-from driftloop.trainer.mlp import validation_records
+from driftloop.trainer.job import Job, Spec, padded, target_of, validation_records
 from driftloop.trainer.network import Network
 from driftloop.trainer.train import fit
 from tests.unit.trainer.jobs import CPU, TCN, artifact_of, make_job
@@ -104,12 +103,39 @@ def test_the_gradient_is_that_of_autograd_through_torchs_layers(name: str) -> No
         gradient = np.zeros_like(flat)
         views, slopes = (network.views(torch.from_numpy(one[None])) for one in (flat, gradient))
         values = network.forward(functional.pad(x, (0, padded(width) - width))[None], views)
-        network.backward(values, residual.detach()[None, :, None], views, slopes)
-        assert torch.allclose(values[-1][0, :, 0], model(x), rtol=1e-9)
+        network.backward(values, residual.detach()[None, None, :], views, slopes)
+        assert torch.allclose(values[-1][0, 0], model(x), rtol=1e-9)
         found = network.unpack(gradient, width)
         for key, value in model.slopes().items():
             assert np.abs(value).max() > 0.0, key
             assert np.allclose(found[key], value, rtol=1e-9, atol=1e-9), key
+
+
+@pytest.mark.parametrize("hidden", [(), (9,), (20, 7), (6, 5, 4)])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_slopes_of_a_perceptron_are_those_of_autograd(
+    hidden: tuple[int, ...], outputs: int
+) -> None:
+    spec = Spec("mlp_regressor", "regression", outputs=outputs, hidden=hidden)
+    network = Network(spec, 16)
+    flat = np.stack([network.first(11, np.random.default_rng(seed)) for seed in (1, 2, 3)])
+    generator = torch.Generator().manual_seed(1)
+    x = functional.pad(torch.randn(3, 50, 11, generator=generator, dtype=torch.float64), (0, 5))
+    delta = torch.randn(3, outputs, 50, generator=generator, dtype=torch.float64)
+    leaf = torch.from_numpy(flat).double().requires_grad_()
+    value = x
+    for i, (weight, bias) in enumerate(network.views(leaf)):
+        value = torch.relu(value) if i else value
+        value = value @ weight.mT + bias.mT
+    (value * delta.mT).sum().backward()
+
+    found = torch.zeros_like(leaf, requires_grad=False)
+    views, slopes = network.views(leaf.detach()), network.views(found)
+    values = network.forward(x, views)
+    assert torch.allclose(values[-1].mT, value, rtol=1e-9)
+    network.backward(values, delta.clone(), views, slopes)
+    assert leaf.grad.abs().max() > 0.1
+    assert torch.allclose(found, leaf.grad, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -13,8 +13,16 @@ from scipy import optimize, special
 
 from driftloop.errors import SettingsError
 from driftloop.models.predict import forward
-from driftloop.trainer import mlp
-from driftloop.trainer.job import CancelledTrainingError, Fitted, Job, bucket, padded, seed_of
+from driftloop.trainer import mlp, walk
+from driftloop.trainer.job import (
+    CancelledTrainingError,
+    Fitted,
+    Job,
+    bucket,
+    padded,
+    seed_of,
+    validation_records,
+)
 from driftloop.trainer.train import device_of, fit, fit_each, fit_stack
 from tests.unit.trainer.jobs import (
     BINARY,
@@ -178,10 +186,36 @@ def test_a_constant_label_is_predicted() -> None:
 
 def test_validation_records_always_fit_their_room() -> None:
     for records in range(2, 3000):
-        held = mlp.validation_records(records)
+        held = validation_records(records)
         assert 1 <= held < records
         assert held <= mlp.validation_bucket(bucket(records))
     assert padded(1) == 16
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 425, 2**20 - 1, 2**25 - 39])
+def test_a_walk_is_exact_for_any_number_of_records(count: int) -> None:
+    generator = np.random.default_rng(count)
+    strides = np.append(generator.integers(0, count, 50), count - 1)
+    starts = np.append(generator.integers(0, count, 50), count - 1)
+    ramp = np.append(generator.integers(0, 2 * count, 1000), np.arange(2 * count)[-1000:])
+    found = walk.walk(
+        *(torch.from_numpy(one[:, None]) for one in (strides, starts)),
+        torch.full((51, 1), count),
+        torch.from_numpy(ramp.astype(np.float64)),
+    )
+    assert np.array_equal(found.numpy(), (strides[:, None] * ramp + starts[:, None]) % count)
+
+
+@pytest.mark.parametrize("count", [1, 5, 16, 30])
+def test_an_epoch_visits_every_run_before_any_comes_again(count: int) -> None:
+    strides, starts = walk.orders(np.random.default_rng(3), count, 20)
+    walks = walk.walk(
+        *(torch.from_numpy(one[:, None]) for one in (strides, starts)),
+        torch.full((20, 1), count),
+        torch.arange(count, dtype=torch.float64),
+    )
+    assert (walks.sort(dim=1).values == torch.arange(count)).all()
+    assert count < 3 or len({tuple(one) for one in walks.tolist()}) > 1
 
 
 def test_a_training_can_be_given_up() -> None:
