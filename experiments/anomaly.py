@@ -52,6 +52,7 @@ POLICIES = {
     "multi-criteria, 2 of 3": "multi-criteria(2, alpha_per_year=1)",
     "mlma": "mlma(1)",
     "reducible": "reducible(20)",
+    "reducible, what changed": "reducible(20, min_window=0.5)",
     "reducible, test": "reducible(test, alpha_per_year=1)",
 }
 MODEL = {"kind": "mlp_classifier", "hidden": [16], "epochs": 20, "patience": 5}
