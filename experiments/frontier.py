@@ -36,6 +36,7 @@ GATES: dict[str, dict[str, Any]] = {
 }
 VARIANTS = ("as it is", "shuffled", *GATES)
 
+FORMS = ("reducible", "reducible changed")
 SHARE = 0.95
 FEWER_THAN_ALWAYS = 5.0
 FEWER_THAN_PERIODIC = 2.0
@@ -125,7 +126,7 @@ def verdict(policies: Sequence[PolicyScore]) -> dict[str, Any]:
     if never is None or always is None or gain < LEAST_SAVING * (never.loss or 0.0):
         return {"pays": False}
     sure = pays(always, never)
-    shares = {s.name: (s.saved or 0.0) / gain for s in policies if s.family == "reducible"}
+    shares = {s.name: (s.saved or 0.0) / gain for s in policies if s.family in FORMS}
     cheap = [by_name[name] for name, share in shares.items() if share >= SHARE]
     if not cheap:
         return {"pays": True, "sure": sure, "reached": False, "best_share": max(shares.values())}

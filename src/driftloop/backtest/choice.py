@@ -66,8 +66,9 @@ def choose(result: Result) -> Choice | None:
        below. Where ``never`` was not run, the policy with the fewest retrains takes its place, and
        less than 1 % of its loss is nothing.
     4. Prices known: the least cost in money; within 0.5 % of it, the simplest.
-    5. Else the fewest retrains among those that reach at least 95 % of the gain of ``always``,
-       ``always`` itself apart; within 5 % of these retrains, the simplest.
+    5. Else the fewest retrains among those that reach at least 95 % of the gain of ``always``, or
+       of the largest gain that a policy has with no more retrains, if that is larger; ``always``
+       itself apart. Within 5 % of these retrains, the simplest.
     6. None reaches it: the knee of the frontier, where share of the gain less share of the
        retrains of ``always`` is largest (Satopää et al., *Finding a "Kneedle" in a Haystack*,
        2011). ``always`` where no policy is above 0.
@@ -91,11 +92,13 @@ def choose(result: Result) -> Choice | None:
     if all(score.cost is not None for score in scored):
         cheapest = _simplest(scored, lambda score: score.cost or 0.0, SAME_COST)
         return Choice(cheapest, "cost", base, top, knee)
-    enough = [
-        score
-        for score in scored
-        if score.name != "always" and gain(score, base, top) >= ENOUGH_GAIN
-    ]
+    candidates = [score for score in scored if score.name != "always"]
+    most = max(
+        gain(score, base, top)
+        for score in (top, *candidates)
+        if score.retrains_per_stream <= top.retrains_per_stream
+    )
+    enough = [one for one in candidates if gain(one, base, top) >= ENOUGH_GAIN * most]
     if enough:
         fewest = _simplest(enough, lambda score: score.retrains_per_stream, SAME_RETRAINS)
         return Choice(fewest, "gain", base, top, knee)

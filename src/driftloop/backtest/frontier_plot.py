@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from driftloop.backtest.frontier import Point, families, pareto, points
-from driftloop.backtest.names import SIMPLE_FIRST, complexity
+from driftloop.backtest.names import complexity
 from driftloop.backtest.result import Result
 from driftloop.backtest.words import losses_decimals
 from driftloop.plots.figures import count, loss_name, number
@@ -44,6 +44,13 @@ class _Frame:
     bottom: float
     x: Linear | Symlog
     y: Linear
+
+
+_TOLD = {
+    "periodic": "fixed period",
+    "reducible": "reducible loss",
+    "reducible changed": "reducible loss, trained on what changed",
+}
 
 
 def styles(result: Result) -> dict[str, tuple[str, str]]:
@@ -120,9 +127,7 @@ def legend(result: Result) -> str:
     for family, (kind, shape) in sorted(
         styles(result).items(), key=lambda item: (complexity(item[0]), item[0])
     ):
-        told = {"periodic": "fixed period", "reducible": "reducible loss"}.get(family, family)
-        if family not in SIMPLE_FIRST:
-            told = family
+        told = _TOLD.get(family, family)
         symbol = marker(shape, 8, 8, kind=f"point {kind}")
         items.append(
             f'<span><svg class="symbol" viewBox="0 0 16 16" aria-hidden="true">{symbol}</svg>'

@@ -42,10 +42,13 @@ def family_and_threshold(
         The family, and its threshold: ``reducible`` the cost (in units of loss where that is
         given), in mode ``test`` the false retrains a year, as ``mlma``; ``periodic`` seconds or
         records; ``vote`` and ``multi-criteria`` the votes; None for the others and for a name that
-        is not understood, which is its own family.
+        is not understood, which is its own family. ``reducible`` is a family of its own in each
+        mode, and with ``min_window``.
 
     >>> family_and_threshold("periodic(7d)"), family_and_threshold("reducible(test)")
     (('periodic', 604800.0), ('reducible test', 0.1))
+    >>> family_and_threshold("reducible(20, min_window=0.5)")
+    ('reducible changed', 20.0)
     """
     try:
         policy = Policy(**parse_policy(name, own))
@@ -56,10 +59,11 @@ def family_and_threshold(
     if policy.kind == "periodic":
         period = policy.every.total_seconds() if policy.every is not None else policy.every_records
         return family, float(period or 0)
+    if policy.kind == "reducible" and not (own and base in own):
+        changed = "reducible changed" if policy.min_window < 1 else "reducible"
+        family = {"test": "reducible test", "both": "reducible both"}.get(policy.mode, changed)
     if policy.kind == "reducible" and policy.mode == "test":
-        return (family if own and base in own else "reducible test"), policy.alpha_per_year
-    if policy.kind == "reducible" and policy.mode == "both" and not (own and base in own):
-        family = "reducible both"
+        return family, policy.alpha_per_year
     if policy.kind == "reducible" and policy.fixed_cost is not None:
         return family, policy.fixed_cost
     varied = _VARIED.get(policy.kind)

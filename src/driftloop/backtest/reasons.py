@@ -52,7 +52,7 @@ def headline(result: Result, choice: Choice) -> str:
             f"for {retrains}."
         )
     share = gain(policy, base, top)
-    part = "all" if share >= 0.995 else percent(share)
+    part = "all" if 0.995 <= share < 1.005 else percent(share)
     whole = "retraining at every window" if top.name == "always" else top.name
     instead = f"{retrains} instead of {count(top.retrains_per_stream)}"
     trade_off = ", the best trade-off" if choice.rule == "knee" else ""

@@ -59,6 +59,15 @@ def test_the_fewest_retrains_that_reach_95_percent_of_the_gain() -> None:
     assert chosen(NEVER, ALWAYS, *policies) == ("reducible(20)", "gain")
 
 
+def test_where_a_policy_gains_more_than_always_its_gain_is_the_measure() -> None:
+    better = score("reducible(20, min_window=0.5)", 5.0, 9)
+    less = score("reducible(50)", 6.1, 7)
+    assert chosen(NEVER, ALWAYS, less) == ("reducible(50)", "gain")
+    assert chosen(NEVER, ALWAYS, less, better) == ("reducible(20, min_window=0.5)", "gain")
+    dearer = score("periodic(1d)", 5.0, 60)  # for more retrains than always has, it is none
+    assert chosen(NEVER, ALWAYS, less, dearer) == ("reducible(50)", "gain")
+
+
 def test_of_nearly_equal_retrains_the_simplest_policy() -> None:
     policies = [score("vote(2)", 6.05, 8.0), score("periodic(30d)", 6.1, 8.3)]
     assert chosen(NEVER, ALWAYS, *policies) == ("periodic(30d)", "gain")
