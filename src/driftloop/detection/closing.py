@@ -35,6 +35,7 @@ class WindowCloser:
         self._contents = contents
         self._history = history
         self._votes = profile.policy.kind in VOTING
+        self._parted = profile.policy.min_window < 1
         self._closed_at: dict[str, float] = {}
 
     def losses(self, window: Window, version: str | None, counters: Counters) -> LossWindow:
@@ -56,6 +57,7 @@ class WindowCloser:
             baseline=parts.baseline,
             training=self._history.ranges(self._topic),
             labelled=self._history.rows,
+            parts=self._history.parts() if self._parted else [],
             counters=counters,
         )
 

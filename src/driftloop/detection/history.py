@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from driftloop.detection.windows import Extent, Spans, merge_spans, to_ranges, widen
+from driftloop.detection.windows import Extent, Part, Spans, merge_spans, to_ranges, widen
 from driftloop.settings import Training
 from driftloop.settings.base import milliseconds
 
@@ -66,7 +67,23 @@ class TrainingHistory:
         rows = sum(chunk.rows for chunk in rest) + self._open.rows
         return spans and rows >= self._rows
 
+    def parts(self) -> list[Part]:
+        """The same records in the chunks that are remembered, oldest first."""
+        chunks = [*self._chunks, self._open]
+        return [Part(chunk.rows, dict(chunk.spans)) for chunk in chunks if chunk.rows]
+
     def ranges(self, topic: str) -> list[str]:
         """Offset ranges of the newest records, enough for one training; empty if none are known."""
         chunks = [*self._chunks, self._open]
         return to_ranges(topic, merge_spans([chunk.spans for chunk in chunks]))
+
+
+def newest(parts: Sequence[Part], rows: int) -> Part:
+    """The newest parts that hold so many rows together, or all of them, as one."""
+    taken: list[Part] = []
+    for part in reversed(parts):
+        taken.append(part)
+        rows -= part.rows
+        if rows <= 0:
+            break
+    return Part(sum(one.rows for one in taken), merge_spans([one.spans for one in taken]))

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from driftloop.detection.windows import Part
 from driftloop.messages import (
     CandidateTrained,
     Command,
@@ -70,6 +71,7 @@ class LossWindow(Closed):
         labels: Labels, (n,), where a criterion reads them.
         scores: Predictions, (n,) or (n, classes), likewise.
         baseline: Loss of the trivial prediction, (n,), or None; nan where it has none.
+        parts: `training` in parts, oldest first, where the policy trains on some of them.
     """
 
     losses: Floats
@@ -81,6 +83,7 @@ class LossWindow(Closed):
     labels: Floats | None = None
     scores: Floats | None = None
     baseline: Floats | None = None
+    parts: list[Part] = field(default_factory=list)
 
 
 @dataclass(slots=True)

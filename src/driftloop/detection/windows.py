@@ -29,6 +29,13 @@ class Extent(NamedTuple):
     spans: Spans
 
 
+class Part(NamedTuple):
+    """A part of the records that a model would be trained on: labelled rows, and where they lie."""
+
+    rows: int
+    spans: Spans
+
+
 def extent(rows: Columns) -> Extent:
     """Where at least one row lies."""
     spans: Spans = {}

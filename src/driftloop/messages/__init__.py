@@ -16,7 +16,7 @@ from driftloop.messages.grounds import Cost, Ground
 from driftloop.messages.identity import event_id, new_traceparent, next_span
 from driftloop.messages.memory import CommandMemory, Standing
 from driftloop.messages.parts import PartReported
-from driftloop.messages.ranges import OffsetRange, newest
+from driftloop.messages.ranges import OffsetRange
 from driftloop.messages.versions import CandidateTrained, RetrainJudged, VersionOrdered
 
 __all__ = [
@@ -47,6 +47,5 @@ __all__ = [
     "event_id",
     "incident_scope",
     "new_traceparent",
-    "newest",
     "next_span",
 ]

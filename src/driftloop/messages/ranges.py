@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -57,18 +55,3 @@ class OffsetRange(NamedTuple):
         if found.last < found.first:
             raise MessageError(f"an offset range ends after it begins, got {text!r}")
         return found
-
-
-def newest(ranges: Iterable[str], share: float) -> list[str]:
-    """The newest part of each range: so large a share, in (0, 1], of its offsets, rounded up.
-
-    Where records of a stream lie in several partitions, each gives the same share.
-
-    >>> newest(["streams.a:0:10:19", "streams.a:1:0:2"], 0.5)
-    ['streams.a:0:15:19', 'streams.a:1:1:2']
-    """
-    parsed = [OffsetRange.parse(text) for text in ranges]
-    return [
-        str(one._replace(first=one.last + 1 - min(one.size, math.ceil(one.size * share))))
-        for one in parsed
-    ]

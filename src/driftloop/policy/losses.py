@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from driftloop.detection.history import newest
 from driftloop.detection.outputs import LossWindow
 from driftloop.detection.reference import LossReference
-from driftloop.messages import Ground
+from driftloop.detection.windows import Part, to_ranges
+from driftloop.messages import Ground, OffsetRange
 from driftloop.policy.cost import RetrainCost
 from driftloop.policy.grounds import ground, number, seed_of
 from driftloop.policy.tested import Tested
@@ -76,6 +80,7 @@ class LossJudge:
         policy = self.policy
         both = np.isfinite(window.losses) & np.isfinite(window.corrected)
         if not both.any():
+            self._since += len(window.losses) if self.accumulated > 0.0 else 0
             return
         corrected = window.corrected[both]
         d = window.losses[both] - corrected
@@ -90,7 +95,13 @@ class LossJudge:
             policy.mode, significant and enough
         )
         detail = result.reason or f"{policy.mode}: mean loss saved a record is the effect"
-        began = self._began(window) if rejected else ""
+        changed, began = self._changed(window), ""
+        if changed is not None:
+            tested.training = to_ranges(OffsetRange.parse(window.training[0]).topic, changed.spans)
+            began = (
+                f"the saving began {self._since:,} labelled records ago: trained on the newest "
+                f"{changed.rows:,} of {window.labelled:,}"
+            )
         rests = "" if by_test else self._price.words
         tested.results.append(
             Ground(
@@ -111,7 +122,6 @@ class LossJudge:
         tested.metrics["accumulated"] = self.accumulated
         tested.metrics["threshold"] = threshold
         tested.retrain = rejected
-        tested.recent = self._recent(window)
         tested.saving = max(0.0, float(d.sum()))
         if by_test:
             tested.p_value = number(result.p_value)
@@ -120,24 +130,18 @@ class LossJudge:
             if tested.p_value is not None and not enough:
                 tested.p_value = 1.0
 
-    def _recent(self, window: LossWindow) -> float:
-        """Newest share of the training window that has changed, or that a model needs at least.
+    def _changed(self, window: LossWindow) -> Part | None:
+        """The newest records that hold all of the change, or what a model needs at least.
 
         The last time that a cumulative sum was nil is the usual estimate of where a change began:
-        E. S. Page (1954), Continuous inspection schemes, Biometrika 41.
+        E. S. Page (1954), Continuous inspection schemes, Biometrika 41. None: the whole window.
         """
-        least = max(self._least_records, self._since) / max(window.labelled, 1)
-        return min(1.0, max(self.policy.min_window, least))
-
-    def _began(self, window: LossWindow) -> str:
-        """Where the change began, in words; empty where the whole window is trained on."""
-        recent = self._recent(window)
-        if recent == 1.0:
-            return ""
-        return (
-            f"the saving began {self._since:,} labelled records ago: trained on the newest "
-            f"{recent:.0%} of the training window"
-        )
+        share = math.ceil(self.policy.min_window * window.labelled)
+        wanted = max(self._since, self._least_records, share)
+        if not window.parts or wanted >= window.labelled:
+            return None
+        found = newest(window.parts, wanted)
+        return found if found.rows < window.labelled else None
 
     def _confirming(self, d: Floats) -> Floats:
         """Savings since the accumulated one was nil, this window's included, (n,)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from driftloop.detection.outputs import InitialDue, Ordered
-from driftloop.messages import Ground, RetrainRequested, event_id, newest
+from driftloop.messages import Ground, RetrainRequested, event_id
 from driftloop.policy.evidence import place
 from driftloop.policy.tested import Tested
 from driftloop.settings import Profile
@@ -34,7 +34,7 @@ class Requests:
             place(window),
             "policy",
             tested.results if due is None else [*tested.results, due],
-            newest(getattr(window, "training", ()), tested.recent),
+            list(getattr(window, "training", ()) if tested.training is None else tested.training),
             version=window.version,
             decided_at=window.closed_at,
             priority=tested.saving,

@@ -22,7 +22,7 @@ class Tested:
         shifted: Whether features have shifted.
         saving: Loss that a newer model would save on a window's worth of records, ≥ 0.
         p_value: Of what the policy decides by; None where it has none on this window.
-        recent: Newest share of the window's training records to train on, in (0, 1].
+        training: Offset ranges to train on; None for all of the window's.
         e_value: The same as evidence that may be multiplied over windows; None where it has none.
     """
 
@@ -36,5 +36,5 @@ class Tested:
     shifted: bool = False
     saving: float = 0.0
     p_value: float | None = None
-    recent: float = 1.0
+    training: list[str] | None = None
     e_value: float | None = None

@@ -99,6 +99,19 @@ def test_a_model_of_what_has_changed_loses_less_than_one_of_the_whole_window() -
     assert len(part.decisions) <= len(whole.decisions)
 
 
+@pytest.mark.parametrize("late", [0, 40, 150])
+def test_what_has_changed_is_counted_in_labelled_records_however_late(late: int) -> None:
+    """Ranges reach back to the features of each label that counts: enough of them always join."""
+    profile = profile_of(training={"records": 300, "initial": 100, "min_records": 50})
+    data = stream_of(profile, n=1000)
+    name = "reducible(5, min_records=20, min_window=0.2)"
+    outcome = run(profile, data, policies=[name], delay_ms=late * MINUTE)
+    decisions = outcome.tracks[name].decisions[1:]
+    assert len(decisions) > 1
+    assert min(one.records for one in decisions) >= 50
+    assert "failed" not in {one.outcome for one in decisions}
+
+
 WINDOWS = {"count": COUNT, "cycle": CYCLE}
 CASES: dict[str, dict[str, Any]] = {
     "count": {},

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from driftloop.errors import MessageError
-from driftloop.messages import OffsetRange, newest
+from driftloop.messages import OffsetRange
 from tests.strategies import offset_ranges
 
 
@@ -23,11 +22,3 @@ def test_a_range_survives_its_text(one: OffsetRange) -> None:
 def test_another_text_is_refused_with_the_rule(text: str) -> None:
     with pytest.raises(MessageError, match="an offset range"):
         OffsetRange.parse(text)
-
-
-@given(offset_ranges(), st.floats(0.0, 1.0, exclude_min=True))
-def test_the_newest_share_ends_where_the_range_does(one: OffsetRange, share: float) -> None:
-    (text,) = newest([str(one)], share)
-    part = OffsetRange.parse(text)
-    assert (part.topic, part.partition, part.last) == (one.topic, one.partition, one.last)
-    assert one.size * share <= part.size <= min(one.size, one.size * share + 1)

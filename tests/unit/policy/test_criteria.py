@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from driftloop.detection.outputs import VersionChanged
+from driftloop.detection.windows import Part
 from driftloop.messages import TrainingFinished
 from driftloop.policy import StreamTester, Tested
 from driftloop.settings import Features, Policy, Profile
@@ -248,37 +249,53 @@ def test_with_both_the_savings_are_bounded_and_dropped_when_nil() -> None:
 
 def test_what_is_trained_on_begins_where_the_saving_began() -> None:
     state = make_state(cost=25.0, min_window=0.1)
-    judged(state, losses([1.0] * 50, [1.2] * 50))
+    judged(state, long(losses([1.0] * 50, [1.2] * 50)))
     risen = [judged(state, long(losses([1.0] * 50, [0.8] * 50, k))) for k in (1, 2, 3)]
     assert [one.retrain for one in risen] == [False, False, True]
-    assert [one.recent for one in risen] == [0.125, 0.25, 0.375]
+    assert [one.training for one in risen] == [
+        [f"{STREAM}:0:{begin}:399"] for begin in (350, 300, 250)
+    ]
     (own,) = (g for g in risen[-1].results if g.criterion == "reducible")
-    assert "150 labelled records ago: trained on the newest 38%" in own.detail
+    assert "began 150 labelled records ago: trained on the newest 150 of 400" in own.detail
 
 
 @pytest.mark.parametrize(
-    ("policy", "recent"), [({}, 1.0), ({"min_window": 0.4}, 0.4), ({"min_window": 0.01}, 0.125)]
+    ("policy", "begin"), [({}, None), ({"min_window": 0.4}, 200), ({"min_window": 0.01}, 350)]
 )
 def test_a_share_of_the_window_and_the_least_records_are_always_trained_on(
-    policy: dict[str, Any], recent: float
+    policy: dict[str, Any], begin: int | None
 ) -> None:
-    state = make_state(cost=1.0, **policy)  # training.min_records is 50 of 400
-    found = judged(state, long(losses([1.0] * 20, [0.8] * 20)))
+    """`training.min_records` is 50 of 400, and whole parts of 50 are taken."""
+    state = make_state(cost=1.0, **policy)
+    found = judged(state, long(losses([1.0] * 20, [0.8] * 20), parts=policy != {}))
     assert found.retrain
-    assert found.recent == recent
+    assert found.training == (None if begin is None else [f"{STREAM}:0:{begin}:399"])
 
 
 def test_a_rejected_challenger_lets_the_saving_begin_anew() -> None:
     state = make_state(cost=1000.0, min_window=0.01)
-    judged(state, long(losses([1.0] * 100, [0.8] * 100)))
+    judged(state, long(losses([1.0] * 200, [0.8] * 200)))
     state.test(
         TrainingFinished(
             id="t", stream=STREAM, profile="p", request_id="r", outcome="rejected", finished_at=0
         )
     )
-    assert judged(state, long(losses([1.0] * 60, [0.8] * 60, 1))).recent == 0.15
+    found = judged(state, long(losses([1.0] * 60, [0.8] * 60, 1)))
+    assert found.training == [f"{STREAM}:0:300:399"]
 
 
-def long(window: Any) -> Any:
-    """The window, of a stream with 400 labelled records to train on."""
-    return replace(window, labelled=400)
+def test_a_window_that_cannot_be_corrected_is_a_part_of_the_change() -> None:
+    state = make_state(cost=1000.0, min_window=0.01)
+    judged(state, long(losses([1.0] * 50, [0.8] * 50)))
+    judged(state, long(losses([1.0] * 50, None, 1)))
+    assert judged(state, long(losses([1.0] * 50, [0.8] * 50, 2))).training == [
+        f"{STREAM}:0:250:399"
+    ]
+
+
+def long(window: Any, *, parts: bool = True) -> Any:
+    """The window, of a stream with 400 labelled records to train on, in parts of 50."""
+    found = [Part(50, {0: (at, at + 49)}) for at in range(0, 400, 50)]
+    return replace(
+        window, labelled=400, training=[f"{STREAM}:0:0:399"], parts=found if parts else []
+    )

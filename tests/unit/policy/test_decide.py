@@ -22,7 +22,6 @@ from driftloop.messages import (
     Event,
     Evidence,
     Ground,
-    OffsetRange,
     RetrainRequested,
     StreamStatus,
     TrainingFinished,
@@ -98,13 +97,11 @@ def test_a_request_carries_its_whole_grounds_and_the_data_to_train_on() -> None:
     assert (status.retrains, status.accumulated, status.threshold) == (1, 3.0, 2.0)
 
 
-def test_a_request_names_the_newest_share_of_the_training_window() -> None:
+def test_a_request_names_the_part_of_the_training_window_that_was_chosen() -> None:
     item = asked(3)
-    item.recent = 0.125
+    item.training = [f"{STREAM}:0:70:99"]
     (request,) = of(decider().decide(item), RetrainRequested)
-    (whole,) = (OffsetRange.parse(text) for text in item.window.training)
-    (part,) = (OffsetRange.parse(text) for text in request.data)
-    assert (part.last, part.size) == (whole.last, whole.size / 8)
+    assert request.data == [f"{STREAM}:0:70:99"]
 
 
 def test_the_same_decision_has_the_same_id_and_another_has_another() -> None:
