@@ -20,6 +20,7 @@ RECORDS = 55 * WINDOW
 
 POLICIES = {
     "reducible": 'kind = "reducible"\ncost = 10',
+    "changed": 'kind = "reducible"\ncost = 10\nmin_window = 0.3',
     "mlma": 'kind = "mlma"\nalpha_per_year = 50',
     "multi": 'kind = "multi-criteria"\nvotes = 2\nalpha_per_year = 50',
     "any": 'kind = "any"\ncriteria = ["chi-square", "missing-rate", "calibration", "loss > 0.2"]\n'

@@ -73,8 +73,8 @@ def choose(result: Result) -> Choice | None:
        retrains of ``always`` is largest (Satopää et al., *Finding a "Kneedle" in a Haystack*,
        2011). ``always`` where no policy is above 0.
 
-    'Simplest' is the order of `driftloop.backtest.names.SIMPLE_FIRST`; then fewer retrains, then
-    less loss, decide.
+    'Simplest' is the order of `driftloop.backtest.names.SIMPLE_FIRST`; of equally simple ones less
+    loss decides in 5, the cost in 4.
     """
     scored = [score for score in result.policies if score.loss is not None]
     if not scored:
@@ -100,7 +100,7 @@ def choose(result: Result) -> Choice | None:
     )
     enough = [one for one in candidates if gain(one, base, top) >= ENOUGH_GAIN * most]
     if enough:
-        fewest = _simplest(enough, lambda score: score.retrains_per_stream, SAME_RETRAINS)
+        fewest = _fewest(enough)
         return Choice(fewest, "gain", base, top, knee)
     return Choice(knee, "knee", base, top, knee)
 
@@ -147,6 +147,13 @@ def _by_drifts(scored: Sequence[PolicyScore]) -> Choice | None:
 
     best = min(known, key=rank)
     return Choice(best, "drifts", best, best)
+
+
+def _fewest(scored: Sequence[PolicyScore]) -> PolicyScore:
+    """The fewest retrains; of those within 5 %, the simplest, and of these the least loss."""
+    least = min(score.retrains_per_stream for score in scored)
+    near = [score for score in scored if score.retrains_per_stream <= least * SAME_RETRAINS]
+    return min(near, key=lambda one: (complexity(one.family), _loss(one), one.retrains_per_stream))
 
 
 def _simplest(

@@ -103,7 +103,8 @@ def frontier_plot(result: Result, *, width: int = 840, height: int = 440) -> str
         kind, shape = look[family]
         places = [(frame.x(point.retrains), frame.y(point.loss)) for point in members]
         if len(places) > 1 and all(point.threshold is not None for point in members):
-            parts.append(f'<path class="curve {kind}" d="{path(places)}"/>')
+            kept = [(frame.x(one.retrains), frame.y(one.loss)) for one in pareto(members)]
+            parts.append(f'<path class="curve {kind}" d="{path(kept)}"/>')
         for point, (x, y) in zip(members, places, strict=True):
             boxes.taken.append((x - 7, y - 7, x + 7, y + 7))
             if point.name == advised:

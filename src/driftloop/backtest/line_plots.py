@@ -23,6 +23,10 @@ _FLAT = 0.4
 """Losses that spread over less than this share of their largest are drawn without the zero."""
 
 
+_LETTER = 7.5
+"""Width of a letter of a line's name, at most, in user units."""
+
+
 def time_plot(result: Result, *, width: int = 840, height: int = 300) -> str:
     """Mean loss over time of ``never``, ``always`` and the advised policy, and its retrains.
 
@@ -32,10 +36,12 @@ def time_plot(result: Result, *, width: int = 840, height: int = 300) -> str:
         height: In user units.
     """
     small = width < 500
-    left, right, above, below = (40, 10, 16, 60) if small else (56, 96, 16, 62)
-    bottom = height - below
     advised = result.advice.policy if result.advice else ""
     curves = sorted(result.curves, key=lambda curve: _rank(curve.policy, advised))
+    longest = max((len(curve.policy) for curve in curves), default=0)
+    room = max(96, 20 + longest * _LETTER)  # for the names at the lines' ends
+    left, right, above, below = (40, 10, 16, 60) if small else (56, room, 16, 62)
+    bottom = height - below
     name = loss_name(result.loss)
     values = [value for curve in curves for value in curve.loss if value is not None]
     y = Linear(*_limits(values), bottom, above)

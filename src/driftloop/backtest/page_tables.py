@@ -40,6 +40,8 @@ def columns(result: Result) -> list[Column]:
     found.append(("retrains a stream", lambda s: count(s.retrains_per_stream)))
     if any(score.rejected for score in scores):
         found.append(("refused", lambda s: f"{s.rejected:,}"))
+    if any(score.failed for score in scores):
+        found.append(("failed", lambda s: f"{s.failed:,}"))
     if any(score.seconds for score in scores):
         found.append(("training", lambda s: seconds(s.seconds)))
     if any(score.trained for score in scores):

@@ -55,6 +55,8 @@ def headline(result: Result, choice: Choice) -> str:
     part = "all" if 0.995 <= share < 1.005 else percent(share)
     whole = "retraining at every window" if top.name == "always" else top.name
     instead = f"{retrains} instead of {count(top.retrains_per_stream)}"
+    if count(policy.retrains_per_stream) == count(top.retrains_per_stream):
+        instead = f"{retrains}, as many"
     trade_off = ", the best trade-off" if choice.rule == "knee" else ""
     return f"Take {policy.name}{trade_off}: {part} of what {whole} saves, with {instead}."
 
@@ -98,6 +100,7 @@ def warnings(result: Result, policy: PolicyScore) -> list[str]:
         verb = "is" if len(result.failures) == 1 else "are"
         names = listed([failure.stream for failure in result.failures])
         found.append(f"{len(result.failures)} of {of} streams {verb} not part of this: {names}.")
+    found += _failed(result)
     if 0 < result.warmup < SHORT_WARMUP:
         found.append(
             f"First models had only {result.warmup} records: never looks worse than it would with "
@@ -116,6 +119,16 @@ def warnings(result: Result, policy: PolicyScore) -> list[str]:
     elif policy.saved_low is not None and policy.saved_low <= 0 < (policy.saved or 0.0):
         found.append("What it saves against never may be chance: its 95 % interval contains 0.")
     return found
+
+
+def _failed(result: Result) -> list[str]:
+    """Which policies' trainings failed: they count as retrains, and their losses are the worse."""
+    failing = [score for score in result.policies if score.failed]
+    if not failing:
+        return []
+    told = listed([f"{score.failed} of {score.retrains} of {score.name}" for score in failing])
+    why = next((s.failure for score in failing for s in score.streams if s.failure), "")
+    return [f"Trainings failed, and count as retrains: {told}" + (f"; {why}." if why else ".")]
 
 
 def _losses(result: Result, choice: Choice) -> list[str]:

@@ -17,6 +17,8 @@ class StreamScore(msgspec.Struct, kw_only=True, frozen=True):
         accuracy: Share of right classes, or null for regression.
         retrains: Retrains after the first model.
         rejected: Of these, challengers that the gate refused.
+        failed: Of these, trainings that failed.
+        failure: Why the first of them did, or empty.
         retrained_at: Event times of the decisions, ms.
         seconds: Of training.
         trained: Records that models were trained on, each counted every time.
@@ -31,6 +33,8 @@ class StreamScore(msgspec.Struct, kw_only=True, frozen=True):
     accuracy: float | None = None
     retrains: int = 0
     rejected: int = 0
+    failed: int = 0
+    failure: str = ""
     retrained_at: list[int] = []
     seconds: float = 0.0
     trained: int = 0
@@ -55,6 +59,7 @@ class PolicyScore(msgspec.Struct, kw_only=True, frozen=True):
         retrains: Over all streams.
         retrains_per_stream: Mean.
         rejected: Challengers that the gate refused.
+        failed: Trainings that failed.
         seconds: Of training, over all streams.
         trained: Records trained on.
         gain_share: Share of what ``always`` saves; null where that saves nothing to speak of.
@@ -76,6 +81,7 @@ class PolicyScore(msgspec.Struct, kw_only=True, frozen=True):
     retrains: int
     retrains_per_stream: float
     rejected: int = 0
+    failed: int = 0
     seconds: float = 0.0
     trained: int = 0
     gain_share: float | None = None

@@ -236,6 +236,7 @@ def _first_failure(one: StreamOutcome) -> str:
 def _run(one: StreamOutcome, policy: str, scored: Any) -> StreamRun:
     track = one.tracks[policy]
     retrains = [d for d in track.decisions if d.request.reason != "initial"]
+    failures = [d.detail for d in retrains if d.outcome == "failed"]
     correct = one.correct.get(policy)
     return StreamRun(
         score=StreamScore(
@@ -244,6 +245,8 @@ def _run(one: StreamOutcome, policy: str, scored: Any) -> StreamRun:
             loss=None,
             retrains=len(retrains),
             rejected=sum(d.outcome == "rejected" for d in retrains),
+            failed=len(failures),
+            failure=next(iter(failures), ""),
             retrained_at=[d.request.decided_at for d in retrains],
             seconds=sum(d.seconds for d in retrains),
             trained=sum(d.records for d in retrains),

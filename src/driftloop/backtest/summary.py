@@ -174,6 +174,7 @@ class _Comparison:
             retrains=retrains,
             retrains_per_stream=retrains / len(streams) if streams else 0.0,
             rejected=sum(stream.rejected for stream in streams),
+            failed=sum(stream.failed for stream in streams),
             seconds=sum(stream.seconds for stream in streams),
             trained=sum(stream.trained for stream in streams),
             delay=float(np.median(delays)) if delays else None,

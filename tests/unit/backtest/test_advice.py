@@ -134,3 +134,21 @@ def test_figures_are_told_as_people_say_them() -> None:
         "1 hour",
         "17 months",
     ]
+
+
+def test_failed_trainings_are_told_with_the_reason() -> None:
+    stream = StreamScore(
+        stream="a", records=100, loss=6.2, retrains=8, failed=3, failure="too few records"
+    )
+    failing = msgspec.structs.replace(BEST, failed=3, streams=[stream])
+    told = advice(NEVER, ALWAYS, failing).warnings
+    assert (
+        "Trainings failed, and count as retrains: 3 of 80 of reducible(20); too few records."
+        in told
+    )
+    assert not any("failed" in one for one in advice(NEVER, ALWAYS, BEST).warnings)
+
+
+def test_as_many_retrains_as_always_are_called_so() -> None:
+    found = advice(NEVER, ALWAYS, score("reducible(20)", 6.1, 50)).headline
+    assert found.endswith("with 50 retrains a stream, as many.")
