@@ -34,7 +34,7 @@ def operations() -> float:
     """Floating-point operations of one model's matrix products, in billions."""
     inputs = padded(WIDTH + 1)
     forward = 2 * (inputs * HIDDEN + HIDDEN)
-    backward = 2 * (inputs * HIDDEN + HIDDEN) + 2 * HIDDEN
+    backward = 2 * inputs * HIDDEN  # the last layer's slopes are sums
     held = validation_records(RECORDS)
     return EPOCHS * (bucket(RECORDS) * (forward + backward) + held * forward) / 1e9
 

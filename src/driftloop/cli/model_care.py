@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from driftloop.cli.model_shelf import Shelf, console, note, size
 from driftloop.cli.output import ago, print_json
 from driftloop.cli.settings import tell
 from driftloop.errors import DriftloopError, KafkaUnavailableError, StoreError
-from driftloop.models import ModelStore
+from driftloop.models import ModelStore, onnx
 from driftloop.models.listing import StoredVersion
 from driftloop.models.retention import Judged
 
@@ -32,7 +31,7 @@ def export(
     one = shelf.pick(stream, version)
     artifact, digest = shelf.artifact(one)
     if format_ == "onnx":
-        content: bytes = _onnx()(artifact)
+        content = onnx.export(artifact)
         name = f"{one.folder.split('/')[-2]}-{one.version}.onnx"
         files = {to if to.suffix == ".onnx" else to / name: content}
     else:
@@ -63,19 +62,6 @@ def export(
     note(shelf)
     for file, content in files.items():
         console.print(f"Wrote {file} ({size(len(content))})", soft_wrap=True, markup=False)
-
-
-def _onnx() -> Any:
-    try:
-        return import_module("driftloop.models.onnx").export
-    except ModuleNotFoundError as error:
-        if error.name == "driftloop.models.onnx":
-            raise DriftloopError(
-                "--format onnx: this release writes no ONNX; take --format safetensors"
-            ) from error
-        raise DriftloopError(
-            f"--format onnx needs {error.name}, not installed here: pip install 'driftloop[onnx]'"
-        ) from error
 
 
 def verify(shelf: Shelf, stream: str | None, version: str | None, *, json: bool) -> None:

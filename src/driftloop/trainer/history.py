@@ -173,7 +173,7 @@ class History:
         spans = self._ends.span(self._trainings, timeout)
         read = notes.load()
         if read is not None and read.topic_id == topic_id and _within(read.positions, spans):
-            self.finished = read.finished
+            self.finished = OutcomeIds.load(read.ids, read.other_ids)
             self._forget(spans)
             self.current = {name: Current(None, many) for name, many in read.sequences.items()}
             self.candidates = {one.stream: one for one in read.candidates}
@@ -302,4 +302,4 @@ class History:
 
 def _within(positions: Mapping[int, int], spans: Mapping[int, tuple[int, int]]) -> bool:
     """Whether the partitions reach as far as they were read."""
-    return all(at <= spans.get(partition, (0, 0))[1] for partition, at in positions.items())
+    return all(0 <= at <= spans.get(partition, (0, 0))[1] for partition, at in positions.items())

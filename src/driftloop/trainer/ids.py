@@ -93,6 +93,11 @@ class OutcomeIds:
         self._merge()
         return self._rows.tobytes(), dict(self._others)
 
+    @staticmethod
+    def fits(rows: bytes) -> bool:
+        """Whether these are whole rows of `dump`."""
+        return len(rows) % _ROW.itemsize == 0
+
     @classmethod
     def load(cls, rows: bytes, others: Mapping[str, Place]) -> OutcomeIds:
         """What `dump` gave.
@@ -100,7 +105,7 @@ class OutcomeIds:
         Raises:
             MessageError: It did not.
         """
-        if len(rows) % _ROW.itemsize:
+        if not cls.fits(rows):
             raise MessageError(f"rows of {_ROW.itemsize} bytes, got {len(rows)} bytes in all")
         found = cls()
         found._rows = np.frombuffer(rows, _ROW)

@@ -22,7 +22,7 @@ from driftloop.trainer.network import Network
 CPU_SHARE, GPU_SHARE = 0.5, 0.8
 """Of the memory that is free; the rest is left to the records, and to whoever else is there."""
 _CGROUPS = Path("/sys/fs/cgroup")
-_REFUSALS = ("can't allocate memory", "not enough memory", "out of memory")
+_REFUSALS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
 
 
 def budget(setting: str, device: torch.device) -> int:

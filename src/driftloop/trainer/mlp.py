@@ -259,6 +259,9 @@ def train(spec: Spec, stack: Stack, check: Check) -> list[tuple[Weights, int]]:
     ]
 
 
+_TF32 = ("allow_tf32", True)
+
+
 @contextmanager
 def _products(precision: str, device: torch.device) -> Iterator[None]:
     """Let matrix products take fewer bits; the weights that they read stay float32."""
@@ -270,9 +273,11 @@ def _products(precision: str, device: torch.device) -> Iterator[None]:
         yield
         return
     matmul = torch.backends.cuda.matmul
-    before = matmul.allow_tf32
-    matmul.allow_tf32 = True
+    # The older name is refused once anything in the process has used the newer one.
+    name, on = ("fp32_precision", "tf32") if hasattr(matmul, "fp32_precision") else _TF32
+    before = getattr(matmul, name)
+    setattr(matmul, name, on)
     try:
         yield
     finally:
-        matmul.allow_tf32 = before
+        setattr(matmul, name, before)

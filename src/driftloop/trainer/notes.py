@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -56,15 +57,6 @@ class Read(msgspec.Struct, kw_only=True):
     worth: WorthNotes
     version: str = _VERSION
 
-    @property
-    def finished(self) -> OutcomeIds:
-        """The ids.
-
-        Raises:
-            MessageError: They are none.
-        """
-        return OutcomeIds.load(self.ids, self.other_ids)
-
 
 class Notes:
     """The file.
@@ -95,12 +87,14 @@ class Notes:
             found = msgspec.msgpack.decode(body, type=Read)
         except msgspec.DecodeError:
             return None
-        return found if found.version == _VERSION else None
+        if found.version != _VERSION or not OutcomeIds.fits(found.ids):
+            return None
+        return found
 
     def save(self, read: Read) -> None:
         """Keep this instead; whole or not at all. A disk that does not take it is told once."""
         body = msgspec.msgpack.encode(read)
-        aside = self.file.with_name(f"{FILE}.{os.getpid()}.part")
+        aside = self.file.with_name(f"{FILE}.{secrets.token_hex(4)}.part")
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with aside.open("wb") as file:

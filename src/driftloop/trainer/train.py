@@ -2,7 +2,9 @@
 
 The same job gives the same weights whoever shares its stack, bit for bit on a CPU: everything is
 padded by a function of the job alone, no sum runs over two models, and each stack is computed by
-one thread. Several stacks are computed beside each other.
+one thread. Several stacks are computed beside each other. On CUDA a library chooses the order of
+its sums by the size of the stack: by how little weights may differ there is what
+`tests/unit/trainer/test_cuda.py` asks of a device, where there is one.
 """
 
 from __future__ import annotations

@@ -163,6 +163,8 @@ def test_refusals_of_every_allocator_are_known() -> None:
     assert memory.is_refusal(caught.value)
     assert memory.is_refusal(MemoryError())
     assert memory.is_refusal(torch.OutOfMemoryError("CUDA out of memory"))
+    cublas = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+    assert memory.is_refusal(RuntimeError(cublas))
     assert not memory.is_refusal(RuntimeError("shapes differ"))
 
 

@@ -12,6 +12,7 @@ import structlog
 
 from driftloop.messages import Event
 from driftloop.settings import Profile, Settings, TrainerBudget, TrainerSettings
+from driftloop.trainer.history import _within
 from driftloop.trainer.ledger import _WAITING
 from driftloop.trainer.notes import FILE, Notes, Read
 from driftloop.trainer.worth import Worth
@@ -124,3 +125,15 @@ def test_days_of_a_budget_that_are_over_are_dropped() -> None:
             worth.take(finished(one, seconds=2.0, at=NOON + day * DAY_MS))
     assert len(worth.dump(NOON).spent) == 2 * len([-1, 0, 900])
     assert worth.budget.spent("numbers", NOON) == 2.0
+
+
+def test_ids_that_are_none_are_not_taken_up(tmp_path: Path) -> None:
+    """Whole by its digest, and senseless: all outcomes are read again."""
+    notes = Notes(tmp_path, Worth(SETTINGS))
+    notes.save(read_of(notes.worth, ids=b"odd"))
+    assert notes.load() is None
+
+
+@pytest.mark.parametrize(("at", "there"), [(-5, False), (0, True), (7, True), (8, False)])
+def test_a_place_that_the_topic_does_not_have_is_not_gone_on_from(at: int, *, there: bool) -> None:
+    assert _within({0: at}, {0: (2, 7)}) == there

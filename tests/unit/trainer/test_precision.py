@@ -27,7 +27,7 @@ TOLERANCE = 0.06
 the regressor, 0.3 ± 0.7 % for the binary classifier, and -0.2 ± 3.0 % for the TCN."""
 
 
-def _losses(name: str, precision: str) -> float:
+def mean_loss(name: str, precision: str, device: torch.device = CPU) -> float:
     """Mean loss of the models on records that they did not see."""
     spec = dataclasses.replace(SPECS[name], precision=precision)
     wholes = [make_job(number, spec, 3000, 8) for number in range(MODELS)]
@@ -40,14 +40,14 @@ def _losses(name: str, precision: str) -> float:
     return float(
         np.mean([
             compute(loss, test.labels, predicted(test, fitted)).mean()
-            for test, fitted in zip(tests, fit(jobs, CPU), strict=True)
+            for test, fitted in zip(tests, fit(jobs, device), strict=True)
         ])
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_bf16_products_train_to_the_loss_of_float32(name: str) -> None:
-    exact, rough = _losses(name, "float32"), _losses(name, "bf16")
+    exact, rough = mean_loss(name, "float32"), mean_loss(name, "bf16")
     assert exact != rough  # it is another computation
     assert rough < (1.0 + TOLERANCE) * exact
 
