@@ -84,6 +84,8 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     rows = [{"case": case, **_medians(found)} for (case, _), found in done.items()]
     with console.status("what the matrix products alone could do"):
         ceiling = training_ceiling.measure()
+        if cuda:
+            ceiling["cuda"] = training_ceiling.measure_cuda()
     with console.status("warm and cold starts"):
         warm = training_warm.measure(4 if options.quick else 32)
     return {
@@ -120,10 +122,19 @@ def render(result: dict[str, Any]) -> str:
         _cuda(result),
         "",
         training_ceiling.render(result["ceiling"], _stacked(result["rows"])),
+        *_cuda_ceiling(result),
         "",
         *training_warm.render(result["warm"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cuda_ceiling(result: dict[str, Any]) -> list[str]:
+    rows = [row for row in result["rows"] if row["case"] == "mlp: Driftloop, CUDA"]
+    if not rows or "cuda" not in result["ceiling"]:
+        return []
+    largest = max(rows, key=lambda row: int(row["models"]))
+    return ["", training_ceiling.render_cuda(result["ceiling"]["cuda"], largest)]
 
 
 def _stacked(rows: list[dict[str, Any]]) -> dict[str, Any]:

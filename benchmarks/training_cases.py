@@ -208,6 +208,8 @@ def measure(case: str, models: int) -> dict[str, Any]:
     spec, make = CASES[case]
     run = make()
     many = jobs(spec, models)
+    if "CUDA" in case:
+        torch.cuda.reset_peak_memory_stats()
     before, peak_before = _resident(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu = time.perf_counter(), time.process_time()
     found = run(many)
@@ -219,6 +221,7 @@ def measure(case: str, models: int) -> dict[str, Any]:
         "models_per_s": models / wall,
         "cpu_ms_per_model": None if "pool" in case else cpu / models * 1e3,
         "peak_mb": (peak - before) / 2**20,
+        "device_mb": torch.cuda.max_memory_allocated() / 2**20 if "CUDA" in case else None,
         "loss": mean,
         "loss_error": error,
     }

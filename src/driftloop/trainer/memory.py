@@ -109,6 +109,24 @@ def need(spec: Spec, shape: tuple[int, int]) -> int:
     return 4 * (stored + orders + 12 * network.size + 4 * (batch + room) * network.values)
 
 
+def built(spec: Spec, shape: tuple[int, int]) -> int:
+    """Bytes of each model's records as they are laid out in this process, before a device has them.
+
+    Args:
+        spec: How it is trained.
+        shape: Padded records and width, as `Job.shape`.
+    """
+    records, width = shape
+    if spec.kind == "linear":
+        return 8 * records * (width + 2)
+    return 4 * (records + mlp.validation_bucket(records)) * (width + 3)
+
+
+def host_models(spec: Spec, shape: tuple[int, int]) -> int:
+    """Models, ≥ 1, that this process can lay out at once, however many a device has room for."""
+    return max(1, int(CPU_SHARE * available()) // built(spec, shape))
+
+
 def needs(job: Job) -> int:
     """Bytes that a job needs by itself; a lone model is trained beside a copy of itself."""
     return 2 * need(job.spec, job.shape)

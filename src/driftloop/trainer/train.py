@@ -35,7 +35,7 @@ from driftloop.trainer.job import (
     target_of,
     validation_records,
 )
-from driftloop.trainer.memory import budget, is_refusal, need, needs, too_large
+from driftloop.trainer.memory import budget, host_models, is_refusal, need, needs, too_large
 from driftloop.trainer.walk import RUN
 
 _CPU_MODELS = 32
@@ -134,6 +134,8 @@ def _stacks(
         width = max(1, most // need(spec, shape))
         if device.type == "cpu":
             width = min(width, _CPU_MODELS, max(_CPU_FEW, -(-len(members) // workers)))
+        else:
+            width = min(width, host_models(spec, shape))
         stacks += [members[first : first + width] for first in range(0, len(members), width)]
     return sorted(stacks, key=lambda one: -jobs[one[0]].shape[0] * len(one))
 

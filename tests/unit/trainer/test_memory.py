@@ -15,8 +15,8 @@ import torch
 
 from driftloop.errors import TrainingError
 from driftloop.settings import TrainerSettings
-from driftloop.trainer import memory
-from driftloop.trainer.job import Fitted, Job
+from driftloop.trainer import memory, train
+from driftloop.trainer.job import Fitted, Job, Spec
 from driftloop.trainer.train import fit, fit_each
 from tests.unit.trainer.jobs import CPU, LINEAR, REGRESSOR, SPECS, make_job
 
@@ -182,3 +182,20 @@ def test_a_longer_job_needs_more() -> None:
     assert needs(short) < needs(long)
     deep = dataclasses.replace(REGRESSOR, hidden=(512, 512))
     assert needs(make_job(1, REGRESSOR, 100, 4)) < needs(make_job(1, deep, 100, 4))
+
+
+@pytest.mark.parametrize("spec", [LINEAR, REGRESSOR], ids=["linear", "mlp"])
+def test_a_stack_for_a_large_device_fits_into_this_process_too(
+    monkeypatch: pytest.MonkeyPatch, spec: Spec
+) -> None:
+    """What a device has room for is laid out here first."""
+    jobs = [make_job(number, spec, 1000, 20) for number in range(12)]
+    monkeypatch.setattr(memory, "available", lambda: 8 * memory.built(spec, jobs[0].shape))
+    stacks = train._stacks(jobs, range(12), torch.device("cuda"), 2**40, 1)
+    assert [len(one) for one in stacks] == [4, 4, 4]
+
+
+@pytest.mark.parametrize("spec", [LINEAR, REGRESSOR], ids=["linear", "mlp"])
+def test_what_is_laid_out_here_is_a_part_of_what_a_model_needs(spec: Spec) -> None:
+    shape = make_job(1, spec, 1000, 20).shape
+    assert 0 < memory.built(spec, shape) < memory.need(spec, shape)
