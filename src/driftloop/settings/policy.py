@@ -241,6 +241,10 @@ class Policy(Section):
             raise ValueError(
                 "policy periodic needs 'every', as every = \"7d\", or 'every_records'; one of both"
             )
+        if self.min_window < 1 and self.kind != "reducible":
+            raise ValueError(
+                f"min_window is of policy reducible alone, got {self.min_window:g} for {self.kind}"
+            )
         if self.kind in VOTING and not self.criteria:
             chosen = [Criterion(name=name) for name in DEFAULT_CRITERIA]
             object.__setattr__(self, "criteria", chosen)
