@@ -161,5 +161,5 @@ def test_faults_of_policies_of_ones_own_are_told_there() -> None:
 
 def test_a_part_of_the_training_window_is_for_reducible_loss_alone() -> None:
     assert Policy(**parse_policy("reducible(20, min_window=0.5)")).min_window == 0.5
-    with pytest.raises(ValueError, match="min_window is of policy reducible alone, got 0.5"):
+    with pytest.raises(ValueError, match=r"min_window is of policy reducible alone, got 0\.5"):
         Policy(**parse_policy("mlma(1, min_window=0.5)"))
