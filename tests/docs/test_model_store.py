@@ -29,6 +29,7 @@ def test_its_commands_run_in_their_order(rig: Rig, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(rig.folder)
     saved = rig.save("orders.lyon", 12)
     rig.send(published("orders.lyon", 12, saved[11], "v11"))
+    rig.save("load.a", 3)
     outputs = {}
     for line in "".join(blocks("sh")).splitlines():
         name, *words = shlex.split(line, comments=True)
