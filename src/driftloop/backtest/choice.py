@@ -16,6 +16,7 @@ LEAST_SAVING = 0.01
 SAME_RETRAINS = 1.05
 SAME_COST = 1.005
 
+_Figure = Callable[[PolicyScore], float]
 Rule = Literal["only", "nothing", "cost", "gain", "knee", "drifts"]
 
 
@@ -90,7 +91,7 @@ def choose(result: Result) -> Choice | None:
         return Choice(base, "nothing", base, always or best)
     knee = _knee(scored, base, top)
     if all(score.cost is not None for score in scored):
-        cheapest = _simplest(scored, lambda score: score.cost or 0.0, SAME_COST)
+        cheapest = _simplest(scored, _cost, SAME_COST, _cost)
         return Choice(cheapest, "cost", base, top, knee)
     candidates = [score for score in scored if score.name != "always"]
     most = max(
@@ -100,7 +101,7 @@ def choose(result: Result) -> Choice | None:
     )
     enough = [one for one in candidates if gain(one, base, top) >= ENOUGH_GAIN * most]
     if enough:
-        fewest = _fewest(enough)
+        fewest = _simplest(enough, lambda score: score.retrains_per_stream, SAME_RETRAINS, _loss)
         return Choice(fewest, "gain", base, top, knee)
     return Choice(knee, "knee", base, top, knee)
 
@@ -149,24 +150,17 @@ def _by_drifts(scored: Sequence[PolicyScore]) -> Choice | None:
     return Choice(best, "drifts", best, best)
 
 
-def _fewest(scored: Sequence[PolicyScore]) -> PolicyScore:
-    """The fewest retrains; of those within 5 %, the simplest, and of these the least loss."""
-    least = min(score.retrains_per_stream for score in scored)
-    near = [score for score in scored if score.retrains_per_stream <= least * SAME_RETRAINS]
-    return min(near, key=lambda one: (complexity(one.family), _loss(one), one.retrains_per_stream))
-
-
 def _simplest(
-    scored: Sequence[PolicyScore], figure: Callable[[PolicyScore], float], same: float
+    scored: Sequence[PolicyScore], figure: _Figure, same: float, then: _Figure
 ) -> PolicyScore:
-    """The least by a figure; of those within a factor of it, the simplest."""
+    """The least by a figure; within a factor of it the simplest; of these the least by another."""
     least = min(figure(score) for score in scored)
     near = [score for score in scored if figure(score) <= max(least, least * same)]
     return min(
         near,
         key=lambda score: (
             complexity(score.family),
-            figure(score),
+            then(score),
             score.retrains_per_stream,
             _loss(score),
         ),
@@ -175,6 +169,10 @@ def _simplest(
 
 def _named(scored: Sequence[PolicyScore], name: str) -> PolicyScore | None:
     return next((score for score in scored if score.name == name), None)
+
+
+def _cost(score: PolicyScore) -> float:
+    return score.cost or 0.0
 
 
 def _loss(score: PolicyScore) -> float:

@@ -80,12 +80,12 @@ class LossJudge:
         policy = self.policy
         both = np.isfinite(window.losses) & np.isfinite(window.corrected)
         if not both.any():
-            self._since += len(window.losses) if self.accumulated > 0.0 else 0
+            self._count(window)
             return
         corrected = window.corrected[both]
         d = window.losses[both] - corrected
         self.accumulated = accumulate(self.accumulated, float(d.sum()))
-        self._since = self._since + len(window.losses) if self.accumulated > 0.0 else 0
+        self._count(window)
         threshold = self.cost
         by_test, enough = policy.mode == "test", self.accumulated > threshold
         judged = self._confirming(d) if policy.mode == "both" else d
@@ -95,13 +95,7 @@ class LossJudge:
             policy.mode, significant and enough
         )
         detail = result.reason or f"{policy.mode}: mean loss saved a record is the effect"
-        changed, began = self._changed(window), ""
-        if changed is not None:
-            tested.training = to_ranges(OffsetRange.parse(window.training[0]).topic, changed.spans)
-            began = (
-                f"the saving began {self._since:,} labelled records ago: trained on the newest "
-                f"{changed.rows:,} of {window.labelled:,}"
-            )
+        began = self._cut(window, tested)
         rests = "" if by_test else self._price.words
         tested.results.append(
             Ground(
@@ -129,6 +123,21 @@ class LossJudge:
             tested.p_value = number(result.p_value)
             if tested.p_value is not None and not enough:
                 tested.p_value = 1.0
+
+    def _count(self, window: LossWindow) -> None:
+        """Take the window's records for changed ones, if what was accumulated is not nil."""
+        self._since = self._since + len(window.losses) if self.accumulated > 0.0 else 0
+
+    def _cut(self, window: LossWindow, tested: Tested) -> str:
+        """Train on what has changed alone; in words, or empty where that is the whole window."""
+        changed = self._changed(window)
+        if changed is None:
+            return ""
+        tested.training = to_ranges(OffsetRange.parse(window.training[0]).topic, changed.spans)
+        return (
+            f"the saving began {self._since:,} labelled records ago: trained on the newest "
+            f"{changed.rows:,} of {window.labelled:,}"
+        )
 
     def _changed(self, window: LossWindow) -> Part | None:
         """The newest records that hold all of the change, or what a model needs at least.
